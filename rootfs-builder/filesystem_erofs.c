@@ -9,7 +9,6 @@
 
 #include "lib/cleanup.h"
 #include "rootfs-builder/filesystem.h"
-#include "rootfs-builder/tarwrite.h"
 #include "rootfs-builder/tool.h"
 
 #define PACKAGE "erofs-utils"
@@ -37,7 +36,6 @@ static const char erofs_script[] =
 	"exec \"$@\"\n";
 
 static int erofs_make(struct build *build, const char *to, struct error *err);
-static int erofs_write_archive(struct build *build, const char *path, struct error *err);
 static int erofs_write_attributes(const struct build *build, const char *path, struct error *err);
 static int erofs_format(struct build *build, const char *archive, const char *attributes,
 			const char *to, struct error *err);
@@ -66,33 +64,13 @@ erofs_make(struct build *build, const char *to, struct error *err)
 		archive ? work_path(build->work, "erofs.attributes", err) : NULL;
 
 	if (!attributes || tool_need("mkfs.erofs", PACKAGE, err) < 0 ||
-	    tool_need(check[0], PACKAGE, err) < 0 || erofs_write_archive(build, archive, err) < 0 ||
+	    tool_need(check[0], PACKAGE, err) < 0 ||
+	    filesystem_write_tar(build, archive, err) < 0 ||
 	    erofs_write_attributes(build, attributes, err) < 0 ||
 	    erofs_format(build, archive, attributes, to, err) < 0)
 		return -1;
 	report_step(build->report, "checking the file system");
 	return tool_run(&fsck, err) < 0 ? -1 : filesystem_resize(build, to, err);
-}
-
-static int
-erofs_write_archive(struct build *build, const char *path, struct error *err)
-{
-	auto_close int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	struct packer *packer;
-	struct sha256_ctx hash;
-	int r;
-
-	if (fd < 0)
-		return error_sys(err, "failed to create %s", path);
-	packer = packer_new(fd, PACK_NONE, err);
-	if (!packer)
-		return -1;
-	sha256_init(&hash);
-	r = tar_write(build, packer, &hash, err);
-	if (r == 0)
-		r = packer_finish(packer, NULL, NULL, err);
-	packer_free(packer);
-	return r;
 }
 
 /* Writes the attributes of an entry as getfattr(1) prints them. */

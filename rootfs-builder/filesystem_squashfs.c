@@ -8,7 +8,6 @@
 
 #include "lib/cleanup.h"
 #include "rootfs-builder/filesystem.h"
-#include "rootfs-builder/tarwrite.h"
 #include "rootfs-builder/tool.h"
 
 #define PACKAGE "squashfs-tools"
@@ -16,7 +15,6 @@
 #define FAKEROOT "fakeroot-tcp"
 
 static int squashfs_make(struct build *build, const char *to, struct error *err);
-static int squashfs_write_tar(struct build *build, const char *path, struct error *err);
 
 const struct filesystem_kind filesystem_squashfs = {
 	.name = "squashfs",
@@ -61,7 +59,7 @@ squashfs_make(struct build *build, const char *to, struct error *err)
 	auto_close int in = -1;
 
 	if (!archive || tool_need(argv[1], PACKAGE, err) < 0 ||
-	    squashfs_write_tar(build, archive, err) < 0)
+	    filesystem_write_tar(build, archive, err) < 0)
 		return -1;
 	in = open(archive, O_RDONLY | O_CLOEXEC);
 	if (in < 0)
@@ -72,25 +70,4 @@ squashfs_make(struct build *build, const char *to, struct error *err)
 	(void)unlink(archive);
 	report_step(build->report, "checking the file system");
 	return tool_run(&check, err) < 0 ? -1 : filesystem_resize(build, to, err);
-}
-
-static int
-squashfs_write_tar(struct build *build, const char *path, struct error *err)
-{
-	auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	struct packer *packer;
-	struct sha256_ctx hash;
-	int r;
-
-	if (fd < 0)
-		return error_sys(err, "failed to create %s", path);
-	packer = packer_new(fd, PACK_NONE, err);
-	if (!packer)
-		return -1;
-	sha256_init(&hash);
-	r = tar_write(build, packer, &hash, err);
-	if (r == 0)
-		r = packer_finish(packer, NULL, NULL, err);
-	packer_free(packer);
-	return r;
 }
