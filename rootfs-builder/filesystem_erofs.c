@@ -12,10 +12,6 @@
 #include "rootfs-builder/tool.h"
 
 #define PACKAGE "erofs-utils"
-/* The variant that communicates by a socket: the other leaves System V queues behind if it is
- * killed. */
-#define FAKEROOT "fakeroot-tcp"
-
 /* Arguments: an archive, a file of attributes for setfattr, the directory to make, and a program.
  * The script appears to run as root, but the kernel refuses it files without permissions: chmod
  * grants them to the user and stores the mode of the file for the program. fakeroot loses the type
@@ -115,9 +111,9 @@ erofs_format(struct build *build, const char *archive, const char *attributes, c
 	     struct error *err)
 {
 	char uuid[37], epoch[16];
-	const char *argv[24] = { FAKEROOT, "sh",       "-c", erofs_script, "sh",
-				 archive,  attributes, NULL, "mkfs.erofs", "--quiet",
-				 "-T",     epoch,      "-U", uuid };
+	const char *argv[24] = { "fakeroot", "sh",       "-c", erofs_script, "sh",
+				 archive,    attributes, NULL, "mkfs.erofs", "--quiet",
+				 "-T",       epoch,      "-U", uuid };
 	const struct tool tool = { .argv = argv,
 				   .package = "fakeroot",
 				   .epoch = build->spec->epoch };

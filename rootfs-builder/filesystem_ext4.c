@@ -144,9 +144,8 @@ ext4_size(const struct build *build)
 			/* An extent has 128 MiB; four lie in the inode, others in blocks. */
 			blocks += filesystem_round(entry->size, BLOCK) / BLOCK +
 				  (entry->size > 4 * GROUP ? 1 + entry->size / (300 * GROUP) : 0);
-		else if (S_ISDIR(entry->mode))
-			blocks++;
-		else if (S_ISLNK(entry->mode) && entry->size > LONGEST_FAST)
+		else if (S_ISDIR(entry->mode) ||
+			 (S_ISLNK(entry->mode) && entry->size > LONGEST_FAST))
 			blocks++;
 		if (entry->xattrs)
 			blocks++;

@@ -11,8 +11,6 @@
 #include "rootfs-builder/tool.h"
 
 #define PACKAGE "squashfs-tools"
-/* As for erofs. */
-#define FAKEROOT "fakeroot-tcp"
 
 static int squashfs_make(struct build *build, const char *to, struct error *err);
 
@@ -38,7 +36,7 @@ squashfs_make(struct build *build, const char *to, struct error *err)
 	auto_free char *archive = work_path(build->work, "squashfs.tar", err);
 	/* The tool gives the root to the user who runs it, whatever its options say: with fakeroot
 	 * this is root. */
-	const char *argv[] = { FAKEROOT,
+	const char *argv[] = { "fakeroot",
 			       "sqfstar",
 			       "-quiet",
 			       "-no-progress",

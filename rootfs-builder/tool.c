@@ -27,6 +27,8 @@
 
 /* Time for a tool to remove its own temporary files after an interruption. */
 #define GRACE_MS 10000
+/* Descendants that outlive their program have so long after SIGTERM. */
+#define SETTLE_MS 2000
 /* Part of standard error that is kept for the error message. */
 #define TAIL_MAX      ((size_t)300)
 #define LINE_LEN_MAX  ((size_t)1000)
@@ -181,6 +183,8 @@ tool_run_with(const struct tool *tool, struct buf *stored, struct error *err)
 	work_guard_group(run.pid);
 	tool_follow(&run);
 	/* The group still has this number, since its leader has not been reaped. */
+	if (work_current_dir())
+		work_end_children(run.pid, SETTLE_MS);
 	(void)kill(-run.pid, SIGKILL);
 	(void)RETRY_EINTR(waitpid(run.pid, &status, 0));
 	work_guard_group(0);

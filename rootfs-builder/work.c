@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/io.h"
 #include "lib/parse.h"
 #include "lib/path.h"
@@ -32,6 +33,8 @@ struct work {
 #define GUARD_DONE ((pid_t)-1)
 /* Attempts of the guard to remove a directory in which dying processes still write. */
 #define GUARD_ATTEMPTS 100
+/* Interval of looking for children that have not ended. */
+#define END_POLL_MS 5
 
 static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 
@@ -309,6 +312,50 @@ work_guard_group(pid_t group)
 {
 	if (current)
 		(void)write_full(current->guard_pipe, &group, sizeof(group));
+}
+
+/* Tells whether a list of numbers has this one. */
+static bool
+work_has_pid(const char *list, const char *pid)
+{
+	size_t len = strlen(pid);
+
+	for (const char *at = list; (at = strstr(at, pid)); at += len) {
+		if ((at == list || at[-1] == ' ') && (at[len] == ' ' || !at[len]))
+			return true;
+	}
+	return false;
+}
+
+void
+work_end_children(pid_t leader, int ms)
+{
+	uint64_t end = deadline_in((uint64_t)ms);
+	char path[64], list[4096], words[4096], asked[4096] = "", *rest, *word;
+	bool any = true;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	while (any && !deadline_is_over(end)) {
+		any = false;
+		if (read_text_at(AT_FDCWD, path, list, sizeof(list)) < 0)
+			return;
+		memcpy(words, list, sizeof(words));
+		rest = words;
+		while ((word = strsep(&rest, " "))) {
+			uint32_t pid;
+
+			if (!parse_u32(word, &pid) || pid <= 1 || (pid_t)pid == leader ||
+			    (current && (pid_t)pid == current->guard))
+				continue;
+			/* Once: a handler that is at work should not be interrupted. */
+			if (!work_has_pid(asked, word))
+				(void)kill((pid_t)pid, SIGTERM);
+			any = waitpid((pid_t)pid, NULL, WNOHANG) == 0 || any;
+		}
+		memcpy(asked, list, sizeof(asked));
+		if (any)
+			(void)poll(NULL, 0, END_POLL_MS);
+	}
 }
 
 void

@@ -50,6 +50,11 @@ const char *work_current_dir(void);
 /* Tells the guard which process group to kill if this process dies; 0: none. */
 void work_guard_group(pid_t group);
 
+/* Asks the children of this process, except `leader`, to end, and waits for `ms` milliseconds at
+ * most: a server that a tool started removes what it has outside the directory. Returns at once if
+ * there are none. */
+void work_end_children(pid_t leader, int ms);
+
 /* Kills and reaps every child of this process other than the guard. Descendants that lost their
  * parent are children, too, as long as a work directory is open. */
 void work_kill_children(void);

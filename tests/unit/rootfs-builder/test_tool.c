@@ -169,6 +169,24 @@ Test(tool, stragglers)
 	work_close(work);
 }
 
+/* A server of a tool, such as that of fakeroot, may remove what it has elsewhere. */
+Test(tool, servers_clean_up)
+{
+	auto_free char *script = NULL;
+	struct work *work = work_open(path_in(dir, "out"), &err);
+
+	REQUIRE(work, "%s", err.msg);
+	REQUIRE_GT(
+		asprintf(&script,
+			 "cd %s; setsid sh -c 'trap \"sleep 0.1; mv up down; exit\" TERM; : >up;"
+			 " while :; do sleep 0.01; done' & while ! [ -e up ]; do sleep 0.01; done",
+			 dir),
+		0);
+	REQUIRE_OK(run_shell(script), &err);
+	CHECK_EQ(access(path_in(dir, "down"), F_OK), 0);
+	work_close(work);
+}
+
 static size_t
 count_files(const char *path)
 {
