@@ -48,14 +48,19 @@ Test(wipe, memory_in_many_pieces)
 Test(wipe, shared_memory)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	char *memory =
-		mmap(NULL, 4 * page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	/* Between pages without access: the kernel would join the last one with a neighbour, which
+	 * may be the sanitizer's. */
+	char *guarded =
+		mmap(NULL, 6 * page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	char *memory = guarded + page;
 	int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct error err = ERROR_INIT;
 	struct wipe plan;
 	int at[3];
 
-	REQUIRE(memory != MAP_FAILED && proc >= 0);
+	REQUIRE(guarded != MAP_FAILED && proc >= 0);
+	REQUIRE_EQ(mprotect(guarded, page, PROT_NONE), 0);
+	REQUIRE_EQ(mprotect(guarded + 5 * page, page, PROT_NONE), 0);
 	REQUIRE_EQ(munmap(memory + page, page), 0);
 	REQUIRE(mmap(memory + 3 * page, page, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED);

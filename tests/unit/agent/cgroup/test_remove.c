@@ -24,11 +24,10 @@
 #include "tests/support/elapsed.h"
 #include "tests/support/orphan.h"
 
-#define TOP  "tatami-test-remove"
-#define PATH TOP "/a/b"
-/* Tests run in parallel. */
-#define OTHER   "tatami-test-remove-parents"
-#define CROWDED "tatami-test-remove-crowd"
+#define TOP     "top"
+#define PATH    TOP "/a/b"
+#define OTHER   "parents"
+#define CROWDED "crowd"
 #define CROWD   8
 
 /* The number of the call that fails, counted from 1 (0: none), and the calls so far. */
@@ -106,6 +105,31 @@ write(int fd, const void *bytes, size_t n)
 	return syscall(SYS_write, fd, bytes, n);
 }
 
+/* The directory of this process below the root of the hierarchy: other clones run these tests, too,
+ * and one that was killed leaves its directories. */
+static struct {
+	int parent;
+	char name[64];
+} own = { .parent = -1 };
+
+static int
+open_own(int parent)
+{
+	(void)snprintf(own.name, sizeof(own.name), "tatami-test-remove-%d", (int)getpid());
+	own.parent = parent;
+	return mkdirat(parent, own.name, 0755) < 0
+		       ? -1
+		       : openat(parent, own.name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void
+remove_own(void)
+{
+	if (own.parent >= 0)
+		(void)unlinkat(own.parent, own.name, AT_REMOVEDIR);
+}
+
+/* Returns a directory in which cgroups can be made, or -1. */
 static int
 open_root(void)
 {
@@ -115,7 +139,7 @@ open_root(void)
 		int fd = open(places[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 		if (fd >= 0 && fd_is_fstype(fd, CGROUP2_SUPER_MAGIC))
-			return fd;
+			return open_own(fd);
 		close_fd(&fd);
 	}
 	return -1;
@@ -140,13 +164,14 @@ check_one(int root, int unlink_at, int write_at)
 	REQUIRE_EQ(unlinkat(root, TOP, AT_REMOVEDIR), 0);
 }
 
+TestSuite(cgroup_remove, .fini = remove_own);
+
 Test(cgroup_remove, single_failures_are_retried)
 {
 	auto_close int root = open_root();
 
-	if (root < 0 || mkdirat(root, TOP ".probe", 0755) < 0)
+	if (root < 0)
 		cr_skip_test("no cgroup v2 to write to");
-	(void)unlinkat(root, TOP ".probe", AT_REMOVEDIR);
 	for (int i = 1; i <= 5; i++) {
 		check_one(root, i, 0);
 		check_one(root, 0, i);
