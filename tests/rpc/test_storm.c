@@ -435,7 +435,8 @@ check_flat(struct harness *h, const uint64_t *rss, unsigned int fds_before, unsi
 	for (unsigned int i = 0; i < n; i++)
 		printf(" %llu", (unsigned long long)rss[i]);
 	printf("\n");
-	CHECK_EQ(fds_after, fds_before, "fds: %u before, %u after", fds_before, fds_after);
+	/* The last jobs of the warm-up may still have some; harness_check_leaks() is exact. */
+	CHECK_LE(fds_after, fds_before, "fds: %u before, %u after", fds_before, fds_after);
 	if (h->is_product)
 		CHECK_LE(last, first + (h->soak ? RSS_GROWTH_KIB : RSS_GROWTH_SHORT),
 			 "RSS grew from %llu to %llu KiB", (unsigned long long)first,
