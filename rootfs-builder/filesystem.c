@@ -9,7 +9,6 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "rootfs-builder/content.h"
-#include "rootfs-builder/tarwrite.h"
 
 const struct filesystem_kind *const filesystem_kinds[] = {
 	&filesystem_ext4, &filesystem_erofs, &filesystem_squashfs, &filesystem_xfs, NULL,
@@ -74,27 +73,6 @@ filesystem_content_file(const struct build *build, const struct image_entry *ent
 	if (content_read(entry, filesystem_take, &fd, err) < 0)
 		return NULL;
 	return steal_ptr(&path);
-}
-
-int
-filesystem_write_tar(struct build *build, const char *path, struct error *err)
-{
-	auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	struct packer *packer;
-	struct sha256_ctx hash;
-	int r;
-
-	if (fd < 0)
-		return error_sys(err, "failed to create %s", path);
-	packer = packer_new(fd, PACK_NONE, err);
-	if (!packer)
-		return -1;
-	sha256_init(&hash);
-	r = tar_write(build, packer, &hash, err);
-	if (r == 0)
-		r = packer_finish(packer, NULL, NULL, err);
-	packer_free(packer);
-	return r;
 }
 
 int

@@ -52,8 +52,5 @@ int filesystem_check_sources(const struct build *build, struct error *err);
 char *filesystem_content_file(const struct build *build, const struct image_entry *entry,
 			      size_t number, struct error *err);
 
-/* Writes the image as a tar archive to a new file, for a program that reads one. */
-int filesystem_write_tar(struct build *build, const char *path, struct error *err);
-
 /* Resizes the finished file to spec->size, if there is one; fails if it is longer. */
 int filesystem_resize(const struct build *build, const char *path, struct error *err);

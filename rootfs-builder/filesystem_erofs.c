@@ -4,11 +4,11 @@
  * an ordinary user make: everything that needs root is remembered in a process instead of on disk.
  * Versions from 1.7 read an archive, but Debian 12 has 1.5.
  */
-#include <fcntl.h>
 #include <stdio.h>
 
 #include "lib/cleanup.h"
 #include "rootfs-builder/filesystem.h"
+#include "rootfs-builder/tarwrite.h"
 #include "rootfs-builder/tool.h"
 
 #define PACKAGE "erofs-utils"
@@ -61,7 +61,7 @@ erofs_make(struct build *build, const char *to, struct error *err)
 
 	if (!attributes || tool_need("mkfs.erofs", PACKAGE, err) < 0 ||
 	    tool_need(check[0], PACKAGE, err) < 0 ||
-	    filesystem_write_tar(build, archive, err) < 0 ||
+	    tar_write_file(build, archive, PACK_NONE, NULL, err) < 0 ||
 	    erofs_write_attributes(build, attributes, err) < 0 ||
 	    erofs_format(build, archive, attributes, to, err) < 0)
 		return -1;

@@ -8,6 +8,7 @@
 
 #include "lib/cleanup.h"
 #include "rootfs-builder/filesystem.h"
+#include "rootfs-builder/tarwrite.h"
 #include "rootfs-builder/tool.h"
 
 #define PACKAGE "squashfs-tools"
@@ -57,7 +58,7 @@ squashfs_make(struct build *build, const char *to, struct error *err)
 	auto_close int in = -1;
 
 	if (!archive || tool_need(argv[1], PACKAGE, err) < 0 ||
-	    filesystem_write_tar(build, archive, err) < 0)
+	    tar_write_file(build, archive, PACK_NONE, NULL, err) < 0)
 		return -1;
 	in = open(archive, O_RDONLY | O_CLOEXEC);
 	if (in < 0)

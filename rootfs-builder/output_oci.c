@@ -148,25 +148,9 @@ oci_write_layer(struct layout_dir *dir, struct error *err)
 {
 	struct build *build = dir->build;
 	auto_free char *path = work_path(build->work, "layer", err);
-	auto_close int fd = -1;
-	struct packer *packer;
 	struct sha256_ctx hash;
-	int r;
 
-	if (!path)
-		return -1;
-	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return error_sys(err, "failed to create the layer");
-	packer = packer_new(fd, build->spec->compress, err);
-	if (!packer)
-		return -1;
-	sha256_init(&hash);
-	r = tar_write(build, packer, &hash, err);
-	if (r == 0)
-		r = packer_finish(packer, NULL, NULL, err);
-	packer_free(packer);
-	if (r < 0)
+	if (!path || tar_write_file(build, path, build->spec->compress, &hash, err) < 0)
 		return -1;
 	oci_format_digest(&hash, dir->diff_id);
 	report_step(build->report, "verifying the layer");

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Output: a tar archive in the pax format. */
-#include <fcntl.h>
 #include <string.h>
 
 #include "lib/cleanup.h"
@@ -31,22 +30,7 @@ tar_compression(const struct build_spec *spec)
 static int
 tar_write_output(struct build *build, const char *to, struct error *err)
 {
-	auto_close int fd = open(to, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	struct packer *packer;
-	struct sha256_ctx hash;
-	int r;
-
-	if (fd < 0)
-		return error_sys(err, "failed to create the archive");
-	packer = packer_new(fd, tar_compression(build->spec), err);
-	if (!packer)
-		return -1;
-	sha256_init(&hash);
-	r = tar_write(build, packer, &hash, err);
-	if (r == 0)
-		r = packer_finish(packer, NULL, NULL, err);
-	packer_free(packer);
-	if (r < 0)
+	if (tar_write_file(build, to, tar_compression(build->spec), NULL, err) < 0)
 		return -1;
 	report_step(build->report, "verifying the archive");
 	return tar_verify(build, to, err);

@@ -4,6 +4,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,6 +205,29 @@ tar_verify_entry(struct archive *archive, struct archive_entry *member,
 	    archive_entry_size(member) != (la_int64_t)entry->size)
 		return tar_differs(err, entry->path, "content");
 	return work_check(err);
+}
+
+int
+tar_write_file(struct build *build, const char *path, enum pack_format format,
+	       struct sha256_ctx *hash, struct error *err)
+{
+	auto_close int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	struct sha256_ctx own;
+	struct packer *packer;
+	int r;
+
+	if (fd < 0)
+		return error_sys(err, "failed to create the archive");
+	packer = packer_new(fd, format, err);
+	if (!packer)
+		return -1;
+	hash = hash ? hash : &own;
+	sha256_init(hash);
+	r = tar_write(build, packer, hash, err);
+	if (r == 0)
+		r = packer_finish(packer, NULL, NULL, err);
+	packer_free(packer);
+	return r;
 }
 
 int
