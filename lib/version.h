@@ -14,5 +14,6 @@ extern const char tatami_version[];
 /* The commit: 12 digits, followed by "-dirty" if a file differed from it, or "unknown". */
 extern const char tatami_commit[];
 
-/* The libraries that are linked statically, for a bill of materials (rootfs-builder/sbom.c). */
+/* The libraries that are linked statically, for a bill of materials
+ * (rootfs-builder/sbom/sbom.c). */
 extern const char tatami_components[];

@@ -16,11 +16,11 @@
 
 #include "lib/cleanup.h"
 #include "lib/path.h"
-#include "rootfs-builder/closure.h"
-#include "rootfs-builder/content.h"
-#include "rootfs-builder/layout.h"
-#include "rootfs-builder/prune.h"
-#include "rootfs-builder/units.h"
+#include "rootfs-builder/guest/closure.h"
+#include "rootfs-builder/image/content.h"
+#include "rootfs-builder/guest/layout.h"
+#include "rootfs-builder/guest/prune.h"
+#include "rootfs-builder/guest/units.h"
 
 static int build_check_output(const struct build_spec *spec, struct error *err);
 static int build_fill(struct build *build, struct error *err);

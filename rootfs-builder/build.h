@@ -10,11 +10,11 @@
 #include <stdint.h>
 
 #include "lib/error.h"
-#include "rootfs-builder/image.h"
-#include "rootfs-builder/pack.h"
-#include "rootfs-builder/packages.h"
-#include "rootfs-builder/report.h"
-#include "rootfs-builder/work.h"
+#include "rootfs-builder/image/image.h"
+#include "rootfs-builder/archive/pack.h"
+#include "rootfs-builder/sbom/packages.h"
+#include "rootfs-builder/work/report.h"
+#include "rootfs-builder/work/work.h"
 
 struct build;
 struct input_kind;

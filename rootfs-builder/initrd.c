@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rootfs-builder/initrd.h"
 
-#include "rootfs-builder/cpio.h"
-#include "rootfs-builder/elffile.h"
-#include "rootfs-builder/hostfile.h"
-#include "rootfs-builder/image.h"
-#include "rootfs-builder/layout.h"
-#include "rootfs-builder/verify.h"
+#include "rootfs-builder/archive/cpio.h"
+#include "rootfs-builder/guest/elffile.h"
+#include "rootfs-builder/work/hostfile.h"
+#include "rootfs-builder/image/image.h"
+#include "rootfs-builder/guest/layout.h"
+#include "rootfs-builder/guest/verify.h"
 
 static int initrd_fill(const struct initrd_spec *spec, struct image *image, uint16_t machine,
 		       size_t *modules, struct error *err);

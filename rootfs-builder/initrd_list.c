@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
-#include "rootfs-builder/cpio.h"
+#include "rootfs-builder/archive/cpio.h"
 #include "rootfs-builder/initrd.h"
 
 struct lister {

@@ -15,7 +15,7 @@
 #include "lib/parse.h"
 #include "lib/version.h"
 #include "rootfs-builder/build.h"
-#include "rootfs-builder/elffile.h"
+#include "rootfs-builder/guest/elffile.h"
 #include "rootfs-builder/initrd.h"
 
 enum exit_status {

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "lib/cleanup.h"
-#include "rootfs-builder/content.h"
+#include "rootfs-builder/image/content.h"
 
 static struct build_spec spec;
 static struct build build;

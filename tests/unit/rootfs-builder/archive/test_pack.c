@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Compressed streams: round trips, and corrupt input. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tests/unit/rootfs-builder/fixture.h"
+#include "lib/cleanup.h"
+#include "rootfs-builder/archive/pack.h"
+#include "tests/support/check.h"
+
+TestSuite(pack, .fini = scratch_fini);
+
+static const struct {
+	const char *name;
+	enum pack_format format;
+} formats[] = {
+	{ "none", PACK_NONE }, { "gzip", PACK_GZIP }, { "zstd", PACK_ZSTD },
+	{ "xz", PACK_XZ },     { "lz4", PACK_LZ4 },
+};
+
+/* Partly compressible data: neither constant nor random. */
+static void
+make_bytes(uint8_t *bytes, size_t n)
+{
+	uint32_t x = 12345;
+
+	for (size_t i = 0; i < n; i++) {
+		x = x * 1664525 + 1013904223;
+		bytes[i] = i % 7000 < 3500 ? (uint8_t)(i / 300) : (uint8_t)(x >> 24);
+	}
+}
+
+static void
+pack_to(const char *path, enum pack_format format, const uint8_t *bytes, size_t n)
+{
+	auto_close int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	struct error err = ERROR_INIT;
+	struct packer *packer = packer_new(fd, format, &err);
+	uint64_t in, out;
+
+	REQUIRE(packer, "%s", err.msg);
+	REQUIRE_OK(packer_write(packer, bytes, n, &err), &err);
+	REQUIRE_OK(packer_finish(packer, &in, &out, &err), &err);
+	packer_free(packer);
+	CHECK_EQ(in, n);
+	CHECK_EQ(out, (uint64_t)lseek(fd, 0, SEEK_END));
+}
+
+Test(pack, names)
+{
+	enum pack_format format = PACK_XZ;
+
+	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+		CHECK(pack_format_parse(formats[i].name, &format));
+		CHECK_EQ(format, formats[i].format);
+	}
+	CHECK(!pack_format_parse("bzip2", &format));
+	CHECK(!pack_format_parse("", &format));
+}
+
+Test(pack, round_trip)
+{
+	static const size_t sizes[] = { 0, 1, 65535, 65536, 65537, 3 << 20 };
+	auto_free uint8_t *bytes = malloc(3 << 20);
+	const char *file = path_in(scratch_dir(NULL), "x");
+	struct error err = ERROR_INIT;
+
+	make_bytes(bytes, 3 << 20);
+	for (size_t f = 0; f < ARRAY_LEN(formats); f++) {
+		for (size_t s = 0; s < ARRAY_LEN(sizes); s++) {
+			auto_free uint8_t *back = NULL;
+			size_t n = 0;
+
+			pack_to(file, formats[f].format, bytes, sizes[s]);
+			REQUIRE_EQ(unpack_file(file, 4 << 20, &back, &n, &err), 0, "%s %zu: %s",
+				   formats[f].name, sizes[s], err.msg);
+			CHECK_EQ(n, sizes[s], "%s: %zu of %zu", formats[f].name, n, sizes[s]);
+			CHECK(n == 0 || !memcmp(back, bytes, n), "%s %zu", formats[f].name, n);
+		}
+	}
+}
+
+/* gzip, zstd and xz read our output, and we read theirs. */
+Test(pack, other_programs)
+{
+	static char *const pack[][5] = {
+		{ "gzip", "-c", NULL },
+		{ "zstd", "-q", "-c", NULL },
+		{ "xz", "-c", NULL },
+	};
+	static char *const unpack[][5] = {
+		{ "gzip", "-d", "-c", NULL },
+		{ "zstd", "-q", "-d", "-c", NULL },
+		{ "xz", "-d", "-c", NULL },
+	};
+	static const enum pack_format format[] = { PACK_GZIP, PACK_ZSTD, PACK_XZ };
+	const char *dir = scratch_dir(NULL), *file = path_in(dir, "x"),
+		   *text = path_in(dir, "text");
+	struct error err = ERROR_INIT;
+	size_t n;
+	char *out;
+
+	put_text(text, "module bytes, module bytes, module bytes\n");
+	for (size_t i = 0; i < ARRAY_LEN(pack); i++) {
+		auto_free uint8_t *back = NULL;
+		char *const shell[] = { "sh",       "-c",       "\"$@\" <text >x", "sh",
+					pack[i][0], pack[i][1], pack[i][2],        NULL };
+
+		REQUIRE_EQ(run_program(dir, NULL, shell, &out), 0, "%s: %s", pack[i][0], out);
+		REQUIRE_OK(unpack_file(file, 1000, &back, &n, &err), &err);
+		CHECK(n == 41 && !memcmp(back, "module bytes", 12), "%s", pack[i][0]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(unpack); i++) {
+		pack_to(file, format[i], (const uint8_t *)"hello", 5);
+		REQUIRE_EQ(run_program(dir, file, unpack[i], &out), 0, "%s: %s", unpack[i][0], out);
+		CHECK_STR(out, "hello", "%s: %s", unpack[i][0], out);
+	}
+}
+
+/* The gzip header (RFC 1952) contains no time, name or machine. */
+Test(pack, gzip_header)
+{
+	static const uint8_t want[] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255 };
+	const char *file = path_in(scratch_dir(NULL), "x");
+	uint8_t *bytes;
+	size_t n;
+
+	pack_to(file, PACK_GZIP, (const uint8_t *)"abc", 3);
+	bytes = get_file(file, &n);
+	REQUIRE_GT(n, sizeof(want));
+	CHECK(!memcmp(bytes, want, sizeof(want)));
+}
+
+Test(pack, damaged)
+{
+	auto_free uint8_t *bytes = malloc(200000);
+	const char *file = path_in(scratch_dir(NULL), "x");
+
+	make_bytes(bytes, 200000);
+	for (size_t f = 1; f < ARRAY_LEN(formats); f++) {
+		struct error err = ERROR_INIT;
+		auto_free uint8_t *back = NULL, *more = NULL;
+		uint8_t *packed;
+		size_t n, got;
+
+		/* The legacy format of lz4 has no checksum. */
+		if (formats[f].format == PACK_LZ4)
+			continue;
+		pack_to(file, formats[f].format, bytes, 200000);
+		packed = get_file(file, &n);
+		put_file(file, packed, n - 5, 0600);
+		CHECK_EQ(unpack_file(file, 1 << 20, &back, &got, &err), -1);
+		expect_error(&err, ERROR_DATA_LOSS, "unexpected end");
+
+		packed[n / 2] ^= 0x55;
+		put_file(file, packed, n, 0600);
+		CHECK_EQ(unpack_file(file, 1 << 20, &back, &got, &err), -1, "%s", formats[f].name);
+		expect_error(&err, ERROR_DATA_LOSS, file);
+
+		packed[n / 2] ^= 0x55;
+		more = malloc(n + 1);
+		memcpy(more, packed, n);
+		more[n] = 'x';
+		put_file(file, more, n + 1, 0600);
+		CHECK_EQ(unpack_file(file, 1 << 20, &back, &got, &err), -1);
+		expect_error(&err, ERROR_UNIMPLEMENTED, "data after the end");
+	}
+}
+
+Test(pack, limits)
+{
+	const char *file = path_in(scratch_dir(NULL), "x");
+	auto_free uint8_t *zeros = calloc(1, 8 << 20);
+	struct error err = ERROR_INIT;
+	uint8_t *back = NULL;
+	size_t n;
+
+	pack_to(file, PACK_GZIP, zeros, 8 << 20);
+	CHECK_EQ(unpack_file(file, 1 << 20, &back, &n, &err), -1);
+	expect_error(&err, ERROR_RESOURCE_EXHAUSTED, "1048576");
+	CHECK_EQ(unpack_file(path_in(file, "none"), 1, &back, &n, &err), -1);
+}
