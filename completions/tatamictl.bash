@@ -20,7 +20,7 @@ _tatamictl()
 	local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD - 1]} i n=0
 	local vm='--rootfs --share --virtiofsd --virtiofs-cache --volume --device --in --attach --tty --interactive --env --cwd --user
 		--hostname --read-only --privileged --guest-proc --memory --cpus --max-memory --max-cpus --hotplug-ports
-		--kernel --initrd --root-image --root-nvdimm --root-parameters --agent-binary --nic --publish --no-container --append --arch
+		--kernel --initrd --root-image --root-nvdimm --root-parameters --agent-binary --nic --network --no-network --publish --no-container --append --arch
 		--machine
 		--qemu-arg --log
 		--accel --icount --timing --verbose --help'
@@ -49,6 +49,9 @@ _tatamictl()
 		return ;;
 	*:--share)
 		_tatamictl_words 'virtio-fs 9p none'
+		return ;;
+	*:--network)
+		_tatamictl_words 'user passt'
 		return ;;
 	*:--virtiofs-cache)
 		_tatamictl_words 'never metadata auto always'

@@ -68,6 +68,8 @@ _tatamictl()
 		'--root-parameters[kernel parameters for that disk]:parameters: '
 		'--agent-binary[another agent]:file:_files'
 		'--nic[add a network card]'
+		'--network[add a network card and configure it]:program:(user passt)'
+		'--no-network[leave the card unconfigured]'
 		'*'{-p,--publish}'[forward a port of the host]:[ADDRESS\:]HOSTPORT\:GUESTPORT: '
 		'--no-container[make no call to the agent]'
 		'--append[more kernel parameters]:parameters: '

@@ -43,6 +43,8 @@ enum {
 	OPT_ATTACH,
 	OPT_GUEST_PROC,
 	OPT_NIC,
+	OPT_NETWORK,
+	OPT_NO_NETWORK,
 	OPT_NO_CONTAINER,
 	OPT_MACHINE,
 	OPT_QEMU_ARG,
@@ -89,6 +91,8 @@ static const struct option long_options[] = {
 	{ "guest-proc", required_argument, NULL, OPT_GUEST_PROC },
 	{ "name", required_argument, NULL, OPT_NAME },
 	{ "nic", no_argument, NULL, OPT_NIC },
+	{ "network", required_argument, NULL, OPT_NETWORK },
+	{ "no-network", no_argument, NULL, OPT_NO_NETWORK },
 	{ "publish", required_argument, NULL, 'p' },
 	{ "no-container", no_argument, NULL, OPT_NO_CONTAINER },
 	{ "arch", required_argument, NULL, OPT_ARCH },
@@ -134,6 +138,7 @@ options_parse(struct run_options *o, int argc, char **argv, enum options_for com
 	if (o->want_help)
 		return 0;
 	o->container.args = argv + optind;
+	o->vm.configure_nic &= !o->no_network && !o->no_container;
 	if (command == OPTIONS_BOOT && !o->container.args[0])
 		o->container.args = idle;
 	if (o->vm.icount)
@@ -220,6 +225,8 @@ options_flag(struct run_options *o, int opt)
 		return &o->vm.icount;
 	case OPT_NIC:
 		return &o->vm.nic;
+	case OPT_NO_NETWORK:
+		return &o->no_network;
 	case OPT_NO_CONTAINER:
 		return &o->no_container;
 	case OPT_TIMING:
@@ -388,6 +395,20 @@ options_parse_qemu_arg(struct run_options *o, const char *text, struct error *er
 }
 
 static int
+options_parse_network(struct run_options *o, const char *text, struct error *err)
+{
+	bool is_passt = strcmp(text, "passt") == 0;
+
+	if (!is_passt && strcmp(text, "user") != 0)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--network %s: expected user or passt", text);
+	o->vm.network = is_passt ? VM_NETWORK_PASST : VM_NETWORK_USER;
+	o->vm.nic = true;
+	o->vm.configure_nic = true;
+	return 0;
+}
+
+static int
 options_parse_one(struct run_options *o, int opt, char *arg, struct error *err)
 {
 	const char **text = options_text(o, opt);
@@ -415,6 +436,8 @@ options_parse_one(struct run_options *o, int opt, char *arg, struct error *err)
 		return options_parse_env(o, arg, err);
 	case 'p':
 		return options_publish(&o->vm, arg, err);
+	case OPT_NETWORK:
+		return options_parse_network(o, arg, err);
 	case 'u':
 		return options_parse_user(o, arg, err);
 	case OPT_MEMORY:
@@ -443,8 +466,10 @@ int
 options_publish(struct vm_options *vm, const char *text, struct error *err)
 {
 	struct vm_publish *p = &vm->publish[vm->n_publish];
-	struct in_addr ignored;
+	struct in6_addr ignored;
 	char copy[96], local[] = "127.0.0.1", *host = copy, *guest, *port;
+
+	bool is_ipv6 = false;
 
 	if (vm->n_publish == VM_PUBLISH_MAX)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "too many ports: at most %d",
@@ -460,14 +485,22 @@ options_publish(struct vm_options *vm, const char *text, struct error *err)
 		port = copy;
 		host = local;
 	}
-	if (!guest || strlen(text) >= sizeof(copy) || inet_pton(AF_INET, host, &ignored) != 1 ||
+	/* [::1] */
+	if (host[0] == '[' && host[strlen(host) - 1] == ']') {
+		host[strlen(host) - 1] = '\0';
+		host++;
+		is_ipv6 = true;
+	}
+	if (!guest || strlen(text) >= sizeof(copy) ||
+	    inet_pton(is_ipv6 ? AF_INET6 : AF_INET, host, &ignored) != 1 ||
 	    options_parse_number("port", port, 1, UINT16_MAX, &p->host_port, err) < 0 ||
 	    options_parse_number("port", guest, 1, UINT16_MAX, &p->guest_port, err) < 0)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "-p %s: expected [ADDRESS:]HOSTPORT:GUESTPORT", text);
-	(void)snprintf(p->host, sizeof(p->host), "%.15s", host);
+	(void)snprintf(p->host, sizeof(p->host), "%.45s", host);
 	vm->n_publish++;
 	vm->nic = true;
+	vm->configure_nic = true;
 	return 0;
 }
 
@@ -505,6 +538,13 @@ options_check_together(const struct run_options *o, enum options_for command, st
 	if (!detached && !o->container.args[0])
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "no command given (expected after --)");
+	for (unsigned int i = 0; i < o->vm.n_publish && o->vm.network == VM_NETWORK_USER; i++)
+		if (strchr(o->vm.publish[i].host, ':'))
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "-p [%s]:%u:%u: ports of IPv6 addresses require "
+					 "--network passt",
+					 o->vm.publish[i].host, o->vm.publish[i].host_port,
+					 o->vm.publish[i].guest_port);
 	return 0;
 }
 

@@ -38,6 +38,8 @@ struct run_options {
 	char share_note[PATH_MAX + 192];
 	/* boot: no calls are made to the agent */
 	bool no_container;
+	/* the network card is not configured */
+	bool no_network;
 	bool want_help;
 	char kernel[PATH_MAX], initrd[PATH_MAX], init[PATH_MAX], found_virtiofsd[PATH_MAX];
 };

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent.pb-c.h"
+#include "ctl/network.h"
 #include "ctl/spec.h"
 #include "ctl/vm/dial.h"
 #include "lib/arena.h"
@@ -81,8 +82,11 @@ single_make_container(struct single_vm *p, struct run_options *o, struct arena *
 
 	o->container.id = SINGLE_VM_CONTAINER;
 	container = spec_container(a, &o->container);
-	if (!sandbox || !container)
+	if (!sandbox || !container || network_add_dns(a, &o->vm, sandbox) < 0 ||
+	    network_add_resolv_conf(a, &o->vm, container->oci) < 0)
 		return error_nomem(err, "building the requests");
+	if (network_configure(p->client, &o->vm, err) < 0)
+		return -1;
 	if (single_call(p, "CreateSandbox", &sandbox->base, CALL_TIMEOUT_MS, err) < 0)
 		return -1;
 	p->timeline.sandbox = monotonic_ns();

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "agent.pb-c.h"
+#include "ctl/network.h"
 #include "ctl/pod/files.h"
 #include "ctl/spec.h"
 #include "ctl/vm/find.h"
@@ -22,7 +23,6 @@
 
 static int podspec_add_share(struct vm_options *vm, enum share_kind kind, const char *path,
 			     bool may_be_image, struct error *err);
-static int podspec_set_network(const struct podspec *p, struct error *err);
 static int podspec_make_sandbox(const struct podspec *p, struct arena *a, struct error *err);
 static int podspec_start_pause(const struct podspec *p, struct arena *a, struct error *err);
 static void podspec_place_volume(const struct podspec *p, struct arena *a,
@@ -103,44 +103,12 @@ podspec_sandbox(const struct podspec *p, struct error *err)
 	int r;
 
 	arena_init(&a, REQUEST_MAX);
-	r = podspec_set_network(p, err) < 0 || podspec_make_sandbox(p, &a, err) < 0 ||
+	r = network_configure(p->client, p->vm, err) < 0 || podspec_make_sandbox(p, &a, err) < 0 ||
 			    podspec_start_pause(p, &a, err) < 0
 		    ? -1
 		    : 0;
 	arena_release(&a);
 	return r;
-}
-
-/* Sets the address and the default route of the network card before the sandbox is created. */
-static int
-podspec_set_network(const struct podspec *p, struct error *err)
-{
-	Types__IPAddress address = TYPES__IPADDRESS__INIT, *addresses = &address;
-	Types__Interface interface = TYPES__INTERFACE__INIT;
-	Grpc__UpdateInterfaceRequest update = GRPC__UPDATE_INTERFACE_REQUEST__INIT;
-	Types__Route route = TYPES__ROUTE__INIT, *list = &route;
-	Grpc__Routes all = GRPC__ROUTES__INIT;
-	Grpc__UpdateRoutesRequest routes = GRPC__UPDATE_ROUTES_REQUEST__INIT;
-
-	if (!p->vm->nic)
-		return 0;
-	address.address = podspec_text(VM_ADDRESS);
-	address.mask = podspec_text("24");
-	interface.device = interface.name = podspec_text("eth0");
-	interface.ipaddresses = &addresses;
-	interface.n_ipaddresses = 1;
-	interface.mtu = 1500;
-	interface.hwaddr = podspec_text(VM_MAC);
-	interface.type = podspec_text("veth");
-	update.interface = &interface;
-	route.gateway = podspec_text(VM_GATEWAY);
-	route.device = podspec_text("eth0");
-	all.routes = &list;
-	all.n_routes = 1;
-	routes.routes = &all;
-	if (podspec_call(p, "UpdateInterface", &update.base, err) < 0)
-		return -1;
-	return podspec_call(p, "UpdateRoutes", &routes.base, err);
 }
 
 static int
@@ -158,9 +126,8 @@ podspec_make_sandbox(const struct podspec *p, struct arena *a, struct error *err
 			points[n++] = arena_printf(a, SPEC_SHARED "/host-%s", m->volumes[i].name);
 	for (size_t i = 0; i < m->n_servers; i++)
 		dns[n_dns++] = arena_printf(a, "nameserver %s", m->servers[i]);
-	if (p->vm->nic && n_dns == 0)
-		dns[n_dns++] = "nameserver " VM_DNS;
-	if (!r || spec_sandbox_add(a, r, shares, points, n, dns, n_dns) < 0)
+	if (!r || spec_sandbox_add(a, r, shares, points, n, dns, n_dns) < 0 ||
+	    network_add_dns(a, p->vm, r) < 0)
 		return error_nomem(err, "building the requests");
 	r->sandbox_pidns = m->share_pids;
 	return podspec_call(p, "CreateSandbox", &r->base, err);

@@ -18,7 +18,7 @@ static void qemu_add_device(struct argv *a, const struct vm_options *o, const ch
 			    unsigned int slot, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
 static void qemu_add_vsock(struct argv *a, const struct vm_options *o, const struct qemu_parts *p);
-static void qemu_add_nic(struct argv *a, const struct vm_options *o);
+static void qemu_add_nic(struct argv *a, const struct vm_options *o, const char *dir);
 static void qemu_add_controllers(struct argv *a, const struct vm_options *o);
 static void qemu_add_share(struct argv *a, const struct vm_options *o, unsigned int i,
 			   const char *dir);
@@ -99,7 +99,7 @@ qemu_argv(struct argv *a, const struct vm_options *o, const struct qemu_parts *p
 	argv_add(a, "unix:%s/qmp.sock,server=on,wait=off", qemu_escaped(dir, p->dir));
 	qemu_add_device(a, o, "virtio-rng", 3, "%s", "");
 	qemu_add_vsock(a, o, p);
-	qemu_add_nic(a, o);
+	qemu_add_nic(a, o, p->dir);
 	/* Empty slots on PCIe root ports for hot-plugged devices. */
 	for (unsigned int k = 0; !o->microvm && (k == 0 || k < o->hotplug_ports); k++) {
 		argv_add(a, "-device");
@@ -226,16 +226,16 @@ qemu_add_vsock(struct argv *a, const struct vm_options *o, const struct qemu_par
 	qemu_add_device(a, o, "vhost-user-vsock", 4, ",chardev=vsock");
 }
 
-/* Adds an unconfigured network card and the ports it publishes on the host. */
+/* Adds a network card and the ports it publishes on the host. */
 static void
-qemu_add_nic(struct argv *a, const struct vm_options *o)
+qemu_add_nic(struct argv *a, const struct vm_options *o, const char *dir)
 {
-	char forward[VM_PUBLISH_MAX * 128] = "";
+	char forward[VM_PUBLISH_MAX * 128] = "", path[2 * PATH_MAX];
 	size_t n = 0;
 
 	if (!o->nic)
 		return;
-	for (unsigned int i = 0; i < o->n_publish; i++) {
+	for (unsigned int i = 0; o->network == VM_NETWORK_USER && i < o->n_publish; i++) {
 		const struct vm_publish *p = &o->publish[i];
 
 		n += (size_t)snprintf(forward + n, sizeof(forward) - n,
@@ -243,7 +243,11 @@ qemu_add_nic(struct argv *a, const struct vm_options *o)
 				      p->guest_port);
 	}
 	argv_add(a, "-netdev");
-	argv_add(a, "user,id=net0,ipv6=off%s", forward);
+	if (o->network == VM_NETWORK_PASST)
+		argv_add(a, "stream,id=net0,server=off,addr.type=unix,addr.path=%s/passt.sock",
+			 qemu_escaped(path, dir));
+	else
+		argv_add(a, "user,id=net0%s", forward);
 	/* Only the card on a PCI bus has a boot ROM. */
 	qemu_add_device(a, o, "virtio-net", 6, ",netdev=net0,mac=" VM_MAC "%s",
 			o->microvm ? "" : ",romfile=");

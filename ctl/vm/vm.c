@@ -9,6 +9,7 @@
  */
 #include "ctl/vm/vm.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -18,6 +19,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -43,6 +45,9 @@ static int vm_prepare_shares(struct vm_options *o, struct error *err);
 static int vm_start_vsock(struct vm *vm, struct qemu_parts *parts, struct error *err);
 static int vm_start_virtiofsd(struct vm *vm, const struct vm_options *o, unsigned int i,
 			      struct error *err);
+static int vm_start_passt(struct vm *vm, const struct vm_options *o, struct error *err);
+static int vm_explain_network(const struct vm_options *o, struct error *err);
+static int vm_check_ports(const struct vm_options *o, struct error *err);
 static int vm_wait_socket(struct vm *vm, unsigned int slot, const char *name,
 			  const char *socket_name, struct error *err);
 static int vm_start_child(struct vm *vm, unsigned int slot, const char *name, struct argv *a,
@@ -94,7 +99,8 @@ vm_start_all(struct vm *vm, struct vm_options *o, struct error *err)
 	int status, r;
 
 	(void)snprintf(program, sizeof(program), "qemu-system-%s", arch);
-	if (find_program(program, qemu, sizeof(qemu), err) < 0 || vm_prepare_shares(o, err) < 0)
+	if (find_program(program, qemu, sizeof(qemu), err) < 0 || vm_prepare_shares(o, err) < 0 ||
+	    vm_check_ports(o, err) < 0)
 		return -1;
 	parts.initrd = o->initrd;
 	if (o->agent_binary) {
@@ -111,6 +117,8 @@ vm_start_all(struct vm *vm, struct vm_options *o, struct error *err)
 	for (unsigned int i = 0; i < o->n_shares; i++)
 		if (o->shares[i].kind == SHARE_VIRTIOFS && vm_start_virtiofsd(vm, o, i, err) < 0)
 			return -1;
+	if (o->nic && o->network == VM_NETWORK_PASST && vm_start_passt(vm, o, err) < 0)
+		return -1;
 	qemu_argv(&a, o, &parts);
 	vm->started_ns = monotonic_ns();
 	r = vm_start_child(vm, VM_QEMU, "qemu", &a, parts.vhost_fd, err);
@@ -120,9 +128,24 @@ vm_start_all(struct vm *vm, struct vm_options *o, struct error *err)
 	/* QEMU exits at once on an invalid option. */
 	if (wait_for(vm->children[VM_QEMU], 20, &status)) {
 		vm->children[VM_QEMU] = 0;
-		return vm_ended_early(vm, "qemu", status, err);
+		vm_ended_early(vm, "qemu", status, err);
+		return vm_explain_network(o, err);
 	}
 	return 0;
+}
+
+/* Names what is missing if QEMU does not know the kind of network. Returns -1. */
+static int
+vm_explain_network(const struct vm_options *o, struct error *err)
+{
+	if (!o->nic || (!strstr(err->msg, "is not compiled into this binary") &&
+			!strstr(err->msg, "expects a netdev backend type")))
+		return -1;
+	return error_wrap(err, "%s",
+			  o->network == VM_NETWORK_PASST
+				  ? "--network passt requires QEMU 7.2 or later"
+				  : "this QEMU has no user network (libslirp): --network passt "
+				    "works without it");
 }
 
 static int
@@ -208,6 +231,75 @@ vm_start_virtiofsd(struct vm *vm, const struct vm_options *o, unsigned int i, st
 	if (vm_start_child(vm, slot, name, &a, -1, err) < 0)
 		return -1;
 	return vm_wait_socket(vm, slot, name, socket_name, err);
+}
+
+/* Checks that the published ports are free: QEMU's own message does not name the address. */
+static int
+vm_check_ports(const struct vm_options *o, struct error *err)
+{
+	for (unsigned int i = 0; i < o->n_publish; i++) {
+		const struct vm_publish *p = &o->publish[i];
+		struct sockaddr_in v4 = { .sin_family = AF_INET,
+					  .sin_port = htons((uint16_t)p->host_port) };
+		struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = v4.sin_port };
+		bool is_v4 = inet_pton(AF_INET, p->host, &v4.sin_addr) == 1;
+		const struct sockaddr *address =
+			is_v4 ? (const struct sockaddr *)&v4 : (const struct sockaddr *)&v6;
+		auto_close int fd =
+			socket(is_v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		int on = 1;
+
+		(void)inet_pton(AF_INET6, p->host, &v6.sin6_addr);
+		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+		if (bind(fd, address, is_v4 ? sizeof(v4) : sizeof(v6)) < 0)
+			return error_sys(err, "failed to publish port %u of %s", p->host_port,
+					 p->host);
+	}
+	return 0;
+}
+
+/* Starts the program that is the other end of the network card. It ends with QEMU. */
+static int
+vm_start_passt(struct vm *vm, const struct vm_options *o, struct error *err)
+{
+	char program[PATH_MAX];
+	struct argv a = { 0 };
+
+	if (find_program("passt", program, sizeof(program), err) < 0)
+		return error_wrap(err, "--network passt (--network user needs only QEMU)");
+	argv_add(&a, "%s", program);
+	argv_add(&a, "--foreground");
+	argv_add(&a, "--one-off");
+	argv_add(&a, "--stderr");
+	argv_add(&a, "--quiet");
+	/* As root it would become a user who cannot enter the VM's directory. */
+	if (geteuid() == 0) {
+		argv_add(&a, "--runas");
+		argv_add(&a, "0");
+	}
+	argv_add(&a, "--socket");
+	argv_add(&a, "%s/passt.sock", vm->dir);
+	argv_add(&a, "--address");
+	argv_add(&a, VM_ADDRESS);
+	argv_add(&a, "--netmask");
+	argv_add(&a, "24");
+	argv_add(&a, "--gateway");
+	argv_add(&a, VM_GATEWAY);
+	argv_add(&a, "--dns-forward");
+	argv_add(&a, VM_DNS);
+	argv_add(&a, "--address");
+	argv_add(&a, VM_ADDRESS6);
+	argv_add(&a, "--gateway");
+	argv_add(&a, VM_GATEWAY6);
+	for (unsigned int i = 0; i < o->n_publish; i++) {
+		const struct vm_publish *p = &o->publish[i];
+
+		argv_add(&a, "--tcp-ports");
+		argv_add(&a, "%s/%u:%u", p->host, p->host_port, p->guest_port);
+	}
+	if (vm_start_child(vm, VM_PASST, "passt", &a, -1, err) < 0)
+		return -1;
+	return vm_wait_socket(vm, VM_PASST, "passt", "passt.sock", err);
 }
 
 /* Waits until a helper has created its socket. */

@@ -17,6 +17,7 @@
 enum vm_child {
 	VM_QEMU,
 	VM_VSOCK,
+	VM_PASST,
 	/* first of VM_SHARES_MAX */
 	VM_VIRTIOFSD,
 	VM_CHILDREN = VM_VIRTIOFSD + VM_SHARES_MAX,

@@ -10,11 +10,13 @@
 #define VM_QEMU_ARGS   32
 #define VM_PORTS_MAX   8
 
-/* Addresses of the VM's network card behind QEMU's NAT. */
-#define VM_MAC     "02:00:00:00:00:01"
-#define VM_ADDRESS "10.0.2.15"
-#define VM_GATEWAY "10.0.2.2"
-#define VM_DNS     "10.0.2.3"
+/* Addresses of the VM's network card behind the NAT of QEMU or passt. */
+#define VM_MAC      "02:00:00:00:00:01"
+#define VM_ADDRESS  "10.0.2.15"
+#define VM_GATEWAY  "10.0.2.2"
+#define VM_DNS      "10.0.2.3"
+#define VM_ADDRESS6 "fec0::15"
+#define VM_GATEWAY6 "fec0::2"
 
 enum share_kind {
 	SHARE_9P,
@@ -32,6 +34,13 @@ enum vm_arch {
 	VM_X86_64,
 	/* QEMU's machine virt */
 	VM_AARCH64,
+};
+
+/* The programs that connect a VM's network card to the host's network, without root. */
+enum vm_network {
+	/* QEMU itself, by its user network */
+	VM_NETWORK_USER,
+	VM_NETWORK_PASST,
 };
 
 /* A directory or image of the host that is shared with the guest. */
@@ -75,12 +84,13 @@ struct vm_options {
 	unsigned int hotplug_ports;
 	/* derive the guest's time from executed instructions */
 	bool icount;
-	/* one network card, behind QEMU's NAT */
-	bool nic;
+	/* one network card, behind a NAT, and whether its addresses and routes are set */
+	bool nic, configure_nic;
+	enum vm_network network;
 	/* TCP ports of the host that are forwarded to the guest */
 	struct vm_publish {
-		/* numeric IPv4 address */
-		char host[16];
+		/* numeric address; an IPv6 address only with passt */
+		char host[46];
 		unsigned int host_port, guest_port;
 	} publish[VM_PUBLISH_MAX];
 	unsigned int n_publish;

@@ -126,6 +126,11 @@ static const struct wrong {
 	{ FILES "--rootfs %d --share nfs -- true", "--share nfs", false },
 	{ FILES "--rootfs %d --virtiofs-cache some -- true", "--virtiofs-cache some", false },
 	{ FILES "--rootfs %d --share blk -- true", "is a directory", false },
+	{ FILES "--rootfs %d --network slirp -- true", "--network slirp", false },
+	{ FILES "--rootfs %d -p [::1]:80:80 -- true", "require --network passt", false },
+	{ FILES "--rootfs %d -p ::1:80:80 -- true", "-p ::1:80:80: expected", false },
+	{ FILES "--rootfs %d -p [127.0.0.1]:80:80 -- true", "expected [ADDRESS:]", false },
+	{ FILES "--rootfs %d -p []:80:80 -- true", "expected [ADDRESS:]", false },
 	{ FILES "--rootfs %d --share none -- true", "is a directory", false },
 	{ FILES "--rootfs %i --share none -v %d:/x -- true", "--share none", false },
 	{ FILES "--rootfs %d --virtiofsd %o -- true", "is QEMU's old virtiofsd", false },
@@ -276,6 +281,41 @@ Test(ctl_options, defaults, .init = make_files, .fini = remove_files)
 	CHECK_EQ(o->vm.cpus, 1);
 	CHECK_EQ(o->vm.accel, NULL, "KVM is tried");
 	free(o);
+}
+
+Test(ctl_options, network, .init = make_files, .fini = remove_files)
+{
+	static const struct {
+		const char *line;
+		bool nic, configured;
+		enum vm_network network;
+		const char *host;
+	} rows[] = {
+		{ "", false, false, VM_NETWORK_USER, "" },
+		{ "--nic", true, false, VM_NETWORK_USER, "" },
+		{ "-p 80:80", true, true, VM_NETWORK_USER, "127.0.0.1" },
+		{ "-p 0.0.0.0:80:80 --no-network", true, false, VM_NETWORK_USER, "0.0.0.0" },
+		{ "--no-network -p 80:80", true, false, VM_NETWORK_USER, "127.0.0.1" },
+		{ "--network user", true, true, VM_NETWORK_USER, "" },
+		{ "--network passt -p [::1]:80:80", true, true, VM_NETWORK_PASST, "::1" },
+		{ "-p [fd00::1]:80:80 --network passt", true, true, VM_NETWORK_PASST, "fd00::1" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct run_options *o = calloc(1, sizeof(*o));
+		auto_free char *words = NULL;
+		struct error err = ERROR_INIT;
+		char line[256];
+
+		REQUIRE_NE(o, NULL);
+		(void)snprintf(line, sizeof(line), "%s %s", FILES "--rootfs %d", rows[i].line);
+		REQUIRE_OK(parse(o, line, true, &words, &err), &err);
+		CHECK_EQ(o->vm.nic, rows[i].nic, "%s", rows[i].line);
+		CHECK_EQ(o->vm.configure_nic, rows[i].configured, "%s", rows[i].line);
+		CHECK_EQ(o->vm.network, rows[i].network, "%s", rows[i].line);
+		CHECK_STR(o->vm.publish[0].host, rows[i].host, "%s", rows[i].line);
+		free(o);
+	}
 }
 
 /* Parses a line without --share; the first `virtiofsd` in $PATH is that of `path`. */

@@ -155,6 +155,32 @@ Test(ctl_qemu, disks_and_ports)
 	argv_release(&a);
 }
 
+Test(ctl_qemu, networks)
+{
+	struct vm_options o = {
+		.kernel = "/k",
+		.memory_mib = 64,
+		.cpus = 1,
+		.nic = true,
+		.publish = { { "127.0.0.1", 8080, 80 }, { "0.0.0.0", 8443, 443 } },
+		.n_publish = 2,
+	};
+	struct argv a = { 0 };
+
+	qemu_argv(&a, &o, &parts);
+	CHECK_STR(value_of(&a, "-netdev", 0),
+		  "user,id=net0,hostfwd=tcp:127.0.0.1:8080-10.0.2.15:80,"
+		  "hostfwd=tcp:0.0.0.0:8443-10.0.2.15:443");
+	argv_release(&a);
+	/* passt forwards the ports itself. */
+	a = (struct argv){ 0 };
+	o.network = VM_NETWORK_PASST;
+	qemu_argv(&a, &o, &parts);
+	CHECK_STR(value_of(&a, "-netdev", 0),
+		  "stream,id=net0,server=off,addr.type=unix,addr.path=/d/passt.sock");
+	argv_release(&a);
+}
+
 Test(ctl_qemu, microvm_and_more_arguments)
 {
 	struct vm_options o = { .kernel = "/k",
