@@ -25,7 +25,8 @@ struct yaml {
 	struct yaml_node *root;
 	struct yaml_level levels[YAML_DEPTH_MAX];
 	size_t depth;
-	bool has_document;
+	/* is_stream: the root is a list of documents */
+	bool is_stream, has_document;
 };
 
 static bool yaml_check_text(const char *text, size_t size, struct error *err);
@@ -46,10 +47,36 @@ yaml_nomem(struct error *err, size_t line)
 	return false;
 }
 
+static struct yaml_node *yaml_read(struct yaml *y, const char *text, size_t size);
+
 struct yaml_node *
 yaml_parse(struct arena *arena, const char *text, size_t size, struct error *err)
 {
 	struct yaml y = { .arena = arena, .err = err };
+
+	return yaml_read(&y, text, size);
+}
+
+struct yaml_node *
+yaml_parse_documents(struct arena *arena, const char *text, size_t size, struct error *err)
+{
+	struct yaml y = { .arena = arena, .err = err, .is_stream = true };
+
+	y.root = arena_zalloc(arena, 1, sizeof(*y.root));
+	if (!y.root) {
+		(void)yaml_nomem(err, 0);
+		return NULL;
+	}
+	y.root->kind = YAML_LIST;
+	y.root->line = 1;
+	y.levels[y.depth++] = (struct yaml_level){ .node = y.root, .next = &y.root->first };
+	return yaml_read(&y, text, size);
+}
+
+static struct yaml_node *
+yaml_read(struct yaml *y, const char *text, size_t size)
+{
+	struct error *err = y->err;
 	yaml_parser_t parser;
 	bool is_valid;
 
@@ -70,18 +97,18 @@ yaml_parse(struct arena *arena, const char *text, size_t size, struct error *err
 	}
 	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)(size > 0 ? text : ""), size);
-	is_valid = yaml_read_events(&y, &parser, text);
+	is_valid = yaml_read_events(y, &parser, text);
 	yaml_parser_delete(&parser);
 	if (!is_valid)
 		return NULL;
-	if (!y.root) {
-		y.root = arena_zalloc(arena, 1, sizeof(*y.root));
-		if (y.root)
-			y.root->line = 1;
+	if (!y->root) {
+		y->root = arena_zalloc(y->arena, 1, sizeof(*y->root));
+		if (y->root)
+			y->root->line = 1;
 		else
 			(void)yaml_nomem(err, 0);
 	}
-	return y.root;
+	return y->root;
 }
 
 /* Returns whether a character begins here that ends a line in YAML 1.1 only. */
@@ -243,7 +270,7 @@ yaml_read_event(struct yaml *y, const yaml_event_t *event)
 
 	switch (event->type) {
 	case YAML_DOCUMENT_START_EVENT:
-		if (y->has_document)
+		if (y->has_document && !y->is_stream)
 			return yaml_fail(y->err, line, "more than one document");
 		y->has_document = true;
 		return true;

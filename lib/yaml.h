@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads one document of YAML into a tree, with libyaml. JSON is read, too, except for characters
+ * Reads documents of YAML into trees, with libyaml. JSON is read, too, except for characters
  * that are escaped as two surrogates and keys of more than 1024 characters. Refused are anchors,
  * aliases, tags other than !!str, !!seq and !!map, directives (any line that begins with %), keys
- * that are lists or maps, line ends of YAML 1.1 only (CR alone, U+0085, U+2028, U+2029) and several
- * documents in one text: an error names each of them with its line. Scalars keep their text, and
- * their user decides what it means. Pure.
+ * that are lists or maps, and line ends of YAML 1.1 only (CR alone, U+0085, U+2028, U+2029): an
+ * error names each of them with its line. Scalars keep their text, and their user decides what it
+ * means. Pure.
  */
 #pragma once
 
@@ -47,10 +47,15 @@ struct yaml_node {
 	struct yaml_node *next;
 };
 
-/* Reads a text. Returns the tree, which is in the arena and has nothing of the text; or NULL and
- * err: INVALID_ARGUMENT with the line, RESOURCE_EXHAUSTED if the text is larger than YAML_SIZE_MAX
- * or the arena is too small. */
+/* Reads a text of one document; several are an error. Returns the tree, which is in the arena and
+ * has nothing of the text; or NULL and err: INVALID_ARGUMENT with the line, RESOURCE_EXHAUSTED if
+ * the text is larger than YAML_SIZE_MAX or the arena is too small. */
 struct yaml_node *yaml_parse(struct arena *arena, const char *text, size_t size, struct error *err);
+
+/* As yaml_parse(), but of any number of documents. Returns a list of them; an empty document is
+ * YAML_NULL. */
+struct yaml_node *yaml_parse_documents(struct arena *arena, const char *text, size_t size,
+				       struct error *err);
 
 /* Returns the value of a key, or NULL. */
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);

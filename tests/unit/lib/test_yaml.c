@@ -285,3 +285,40 @@ Test(yaml, numbers_and_missing_values)
 	CHECK(!yaml_get(node, "f"));
 	arena_release(&arena);
 }
+
+Test(yaml, several_documents)
+{
+	static const struct {
+		const char *text, *shown;
+	} rows[] = {
+		{ "", "[]" },
+		{ "a: b\n", "[{a=b}]" },
+		{ "---\na: b\n---\n- c\n...\n---\nd\n", "[{a=b},[c],d]" },
+		{ "a: |\n  x\n---\n---\nb: c\n", "[{a=\"x\n\"},~,{b=c}]" },
+	};
+	struct arena arena;
+
+	arena_init(&arena, 1u << 20);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct error err = ERROR_INIT;
+		const struct yaml_node *all =
+			yaml_parse_documents(&arena, rows[i].text, strlen(rows[i].text), &err);
+		char *shown = NULL;
+		size_t n = 0;
+		FILE *out = open_memstream(&shown, &n);
+
+		REQUIRE(all && out, "%s: %s", rows[i].text, err.msg);
+		show(out, all);
+		(void)fclose(out);
+		CHECK_STR(shown, rows[i].shown);
+		free(shown);
+	}
+	{
+		struct error err = ERROR_INIT;
+		static const char text[] = "a: b\n---\nc: *d\n";
+
+		CHECK_EQ(yaml_parse_documents(&arena, text, sizeof(text) - 1, &err), NULL);
+		CHECK_HAS(err.msg, "line 3: anchors and aliases");
+	}
+	arena_release(&arena);
+}
