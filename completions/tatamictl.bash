@@ -18,7 +18,7 @@ _tatamictl_words() { mapfile -t COMPREPLY < <(compgen -W "$1" -- "${COMP_WORDS[C
 _tatamictl()
 {
 	local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD - 1]} i n=0
-	local vm='--rootfs --share --virtiofsd --virtiofs-cache --volume --device --in --attach --tty --interactive --env --cwd --user
+	local vm='--rootfs --writable --scratch --share --virtiofsd --virtiofs-cache --volume --device --in --attach --tty --interactive --env --cwd --user
 		--hostname --read-only --privileged --guest-proc --memory --cpus --max-memory --max-cpus --hotplug-ports
 		--kernel --initrd --root-image --root-nvdimm --root-parameters --agent-binary --nic --network --no-network --publish --no-container --append --arch
 		--machine
@@ -68,7 +68,7 @@ _tatamictl()
 	*:--log)
 		_tatamictl_words 'error warn info debug'
 		return ;;
-	*:--attach|*:--env|*:--cwd|*:--user|*:--hostname|*:--guest-proc|*:--memory|*:--cpus|*:--max-memory|*:--max-cpus|*:--hotplug-ports|*:--publish|*:--append|*:--qemu-arg|*:--name|*:-[ewupc])
+	*:--attach|*:--env|*:--cwd|*:--user|*:--hostname|*:--scratch|*:--guest-proc|*:--memory|*:--cpus|*:--max-memory|*:--max-cpus|*:--hotplug-ports|*:--publish|*:--append|*:--qemu-arg|*:--name|*:-[ewupc])
 		return ;;
 	esac
 	case ${COMP_WORDS[1]}:$word in

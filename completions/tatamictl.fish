@@ -39,6 +39,8 @@ complete -c tatamictl -n __fish_use_subcommand -a rpc -d 'Call a method of an ag
 
 set -l vm '__tatamictl_in run boot pod'
 complete -c tatamictl -n $vm -l rootfs -rF -d 'Root of the container'
+complete -c tatamictl -n $vm -l writable -d 'Write to the root itself, not to a layer'
+complete -c tatamictl -n $vm -l scratch -x -d 'Size of a disk for the layer'
 complete -c tatamictl -n $vm -l share -x -a 'virtio-fs 9p none' -d 'How to share directories'
 complete -c tatamictl -n $vm -l virtiofsd -rF -d 'virtiofsd to use'
 complete -c tatamictl -n $vm -l virtiofs-cache -x -a 'never metadata auto always' -d 'Cache of virtio-fs'

@@ -41,6 +41,8 @@ _tatamictl()
 	)
 	vm=(
 		'--rootfs[root of the container]:directory or image:_files'
+		'--writable[write to the root itself, not to a layer]'
+		'--scratch[size of a disk for the layer]:bytes: '
 		'--share[how to share directories]:kind:(virtio-fs 9p none)'
 		'--virtiofsd[virtiofsd to use]:file:_files'
 		'--virtiofs-cache[cache of virtio-fs]:policy:(never metadata auto always)'

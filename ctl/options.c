@@ -11,9 +11,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ctl/pod/quantity.h"
 #include "ctl/vm/find.h"
 #include "lib/cleanup.h"
 #include "lib/parse.h"
+
+/* Sizes of a scratch disk. */
+#define SCRATCH_MIN  (UINT64_C(16) << 20)
+#define SCRATCH_UNIT 4096u
 
 enum {
 	OPT_ROOTFS = 256,
@@ -52,10 +57,14 @@ enum {
 	OPT_HOTPLUG_PORTS,
 	OPT_IN,
 	OPT_ARCH,
+	OPT_WRITABLE,
+	OPT_SCRATCH,
 };
 
 static const struct option long_options[] = {
 	{ "rootfs", required_argument, NULL, OPT_ROOTFS },
+	{ "writable", no_argument, NULL, OPT_WRITABLE },
+	{ "scratch", required_argument, NULL, OPT_SCRATCH },
 	{ "share", required_argument, NULL, OPT_SHARE },
 	{ "virtiofs-cache", required_argument, NULL, OPT_VIRTIOFS_CACHE },
 	{ "virtiofsd", required_argument, NULL, OPT_VIRTIOFSD },
@@ -107,6 +116,7 @@ static int options_check_together(const struct run_options *o, enum options_for 
 				  struct error *err);
 static int options_choose_share(struct run_options *o, bool has_directories, struct error *err);
 static int options_fill_shares(struct run_options *o, struct error *err);
+static int options_fill_layer(struct run_options *o, struct error *err);
 static int options_fill_in(struct run_options *o, enum options_for command, struct error *err);
 static int options_fill_guest_files(struct run_options *o, struct error *err);
 static int options_check_arch(const struct run_options *o, struct error *err);
@@ -152,7 +162,8 @@ options_parse(struct run_options *o, int argc, char **argv, enum options_for com
 		return options_fill_in(o, command, err);
 	if (options_check_together(o, command, err) < 0 ||
 	    (command == OPTIONS_POD ? options_choose_share(o, true, err)
-				    : options_fill_shares(o, err)) < 0)
+				    : options_fill_shares(o, err)) < 0 ||
+	    options_fill_layer(o, err) < 0)
 		return -1;
 	for (unsigned int i = 0; o->vm.microvm && i < o->vm.n_shares; i++)
 		if (o->vm.shares[i].kind == SHARE_NVDIMM || o->vm.shares[i].kind == SHARE_PMEM)
@@ -217,6 +228,8 @@ options_flag(struct run_options *o, int opt)
 		return &o->interactive;
 	case OPT_READ_ONLY:
 		return &o->container.read_only;
+	case OPT_WRITABLE:
+		return &o->writable;
 	case OPT_PRIVILEGED:
 		return &o->container.privileged;
 	case OPT_ROOT_NVDIMM:
@@ -250,6 +263,17 @@ options_parse_number(const char *option, const char *text, unsigned int min, uns
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "%s %s: expected a number from %u to %u", option, text, min, max);
 	*out = v;
+	return 0;
+}
+
+static int
+options_parse_scratch(const char *text, uint64_t *out, struct error *err)
+{
+	if (!quantity_parse(text, 0, INT64_MAX / 2, out) || *out < SCRATCH_MIN)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--scratch %s: expected bytes, such as 2Gi, at least 16Mi", text);
+	/* Disks have whole sectors. */
+	*out = (*out + SCRATCH_UNIT - 1) / SCRATCH_UNIT * SCRATCH_UNIT;
 	return 0;
 }
 
@@ -421,6 +445,8 @@ options_parse_one(struct run_options *o, int opt, char *arg, struct error *err)
 	if (text || flag)
 		return 0;
 	switch (opt) {
+	case OPT_SCRATCH:
+		return options_parse_scratch(arg, &o->scratch, err);
 	case OPT_SHARE:
 		return options_parse_share(o, arg, err);
 	case OPT_VIRTIOFS_CACHE:
@@ -514,6 +540,10 @@ options_check_together(const struct run_options *o, enum options_for command, st
 	if (o->no_container && (command != OPTIONS_BOOT || o->rootfs))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "--no-container is valid only for boot, without --rootfs");
+	if (o->scratch && (o->writable || o->no_container || command == OPTIONS_POD))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--scratch is for the writable layer of a container that is "
+				 "booted with the VM, without --writable");
 	if (o->container.n_volumes && (o->no_container || command == OPTIONS_POD))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "%s volumes or devices on the command line",
@@ -625,6 +655,32 @@ options_print_note(const struct run_options *o, const char *command)
 		(void)fprintf(stderr, "tatamictl %s: %s\n", command, o->share_note);
 }
 
+/* Returns whether a file system cannot be written. */
+static bool
+options_is_readonly(const char *fstype)
+{
+	return strcmp(fstype, "erofs") == 0 || strcmp(fstype, "squashfs") == 0;
+}
+
+/* Adds the disk of the writable layer, as the last one: the tags of others count from the root. */
+static int
+options_fill_layer(struct run_options *o, struct error *err)
+{
+	struct vm_share *s = &o->vm.shares[o->vm.n_shares];
+
+	if (!o->scratch)
+		return 0;
+	if (o->vm.n_shares == VM_SHARES_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "too many shares: at most %d",
+				 VM_SHARES_MAX);
+	s->kind = SHARE_BLK;
+	s->fstype = "ext4";
+	s->scratch = o->scratch;
+	o->container.scratch = s;
+	o->vm.n_shares++;
+	return 0;
+}
+
 static int
 options_fill_shares(struct run_options *o, struct error *err)
 {
@@ -659,6 +715,9 @@ options_fill_shares(struct run_options *o, struct error *err)
 		if (!o->vm.shares[0].fstype)
 			return error_wrap(err, "--rootfs");
 	}
+	o->container.has_layer = !o->writable;
+	o->vm.shares[0].readonly =
+		!o->writable || (is_image && options_is_readonly(o->vm.shares[0].fstype));
 	if (volumes_check(o->volumes, o->container.n_volumes,
 			  is_image ? o->vm.shares[0].path : NULL, err) < 0)
 		return -1;
@@ -691,6 +750,9 @@ options_fill_in(struct run_options *o, enum options_for command, struct error *e
 
 	if (command != OPTIONS_RUN)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "--in is valid only for run");
+	if (o->scratch)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--scratch: the disk must be there when the VM boots");
 	if (!o->container.args[0])
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "no command given (expected after --)");
@@ -703,7 +765,11 @@ options_fill_in(struct run_options *o, enum options_for command, struct error *e
 
 		s->kind = SHARE_BLK;
 		s->fstype = find_fstype(o->rootfs, err);
-		if (!s->fstype || volume_find_image(o->rootfs, s->kind, false, s->path, err) < 0)
+		if (!s->fstype)
+			return error_wrap(err, "--rootfs");
+		s->readonly = !o->writable || options_is_readonly(s->fstype);
+		o->container.has_layer = !o->writable;
+		if (volume_find_image(o->rootfs, s->kind, s->readonly, s->path, err) < 0)
 			return error_wrap(err, "--rootfs");
 	}
 	for (size_t i = 0; i < o->container.n_volumes; i++) {

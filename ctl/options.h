@@ -32,6 +32,10 @@ struct run_options {
 	/* share of directories once all options are parsed: 9p or virtio-fs */
 	enum share_kind share;
 	bool arch_given, share_given, share_none, interactive, timing, verbose;
+	/* the container writes to its root as given, not to a layer in the guest */
+	bool writable;
+	/* bytes of a disk for that layer, 0: the guest's memory */
+	uint64_t scratch;
 	/* virtiofsd to use, or NULL to find one */
 	const char *virtiofsd;
 	/* the reason for sharing directories by 9p although the user did not choose it, or "" */

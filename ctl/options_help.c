@@ -4,6 +4,10 @@
 
 const char options_help[] =
 	"  --rootfs DIR|IMAGE     the container's root: a directory, or an image of a file system\n"
+	"  --writable             write to DIR or IMAGE itself (default: to a layer in the guest,\n"
+	"                         which is gone with the container)\n"
+	"  --scratch SIZE         keep that layer on a disk of SIZE bytes, such as 2Gi (default:\n"
+	"                         in the guest's memory)\n"
 	"  --share virtio-fs|9p|none\n"
 	"                         how directories are shared with the guest (default: virtio-fs\n"
 	"                         if a virtiofsd is found, else 9p; images are disks)\n"

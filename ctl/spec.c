@@ -8,6 +8,9 @@
 
 #include "lib/cleanup.h"
 
+/* A driver option of overlayfs: a directory that the agent creates first. */
+#define CREATE_OPTION "io.katacontainers.volume.overlayfs.create_directory="
+
 /* Default capabilities of container engines. */
 static const char *const default_caps[] = {
 	"CAP_CHOWN",   "CAP_DAC_OVERRIDE", "CAP_FSETID",           "CAP_FOWNER",
@@ -206,6 +209,47 @@ spec_share_storage(struct maker *m, const struct vm_share *s, const char *mount_
 	return NULL;
 }
 
+/* Adds the storages that become the container's root, and the last of which is mounted there. */
+static void
+spec_add_root_storages(struct maker *m, const struct container_options *o, const char *root,
+		       Grpc__CreateContainerRequest *r)
+{
+	const char *lower = arena_printf(m->arena, SPEC_SHARED "/%s/lower", o->id);
+	const char *scratch = arena_printf(m->arena, SPEC_SHARED "/%s/scratch", o->id);
+	Grpc__Storage *overlay;
+	const char *options;
+
+	if (!o->has_layer) {
+		r->storages[r->n_storages++] = spec_share_storage(m, &o->shares[0], root);
+		return;
+	}
+	options = o->scratch && scratch
+			  ? arena_printf(m->arena, "lowerdir=%s,upperdir=%s/upper,workdir=%s/work",
+					 lower, scratch, scratch)
+			  : arena_printf(m->arena,
+					 "lowerdir=%s,io.katacontainers.fs-opt.overlay-rw", lower);
+	if (!lower || !scratch || !options) {
+		m->failed = true;
+		return;
+	}
+	r->storages[r->n_storages++] = spec_share_storage(m, &o->shares[0], lower);
+	if (o->scratch)
+		r->storages[r->n_storages++] = spec_share_storage(m, o->scratch, scratch);
+	overlay = spec_new_storage(m, "overlayfs", "overlay", "overlay", options, root);
+	r->storages[r->n_storages++] = overlay;
+	if (!overlay || !o->scratch)
+		return;
+	overlay->driver_options = spec_make(m, 2, sizeof(*overlay->driver_options));
+	for (size_t i = 0; overlay->driver_options && i < 2; i++) {
+		char *option = arena_printf(m->arena, CREATE_OPTION "%s/%s", scratch,
+					    i == 0 ? "upper" : "work");
+
+		overlay->driver_options[i] = option;
+		overlay->n_driver_options = i + 1;
+		m->failed |= !option;
+	}
+}
+
 /* Adds the storages of volume i to the request. */
 static void
 spec_add_volume_storages(struct maker *m, const struct container_options *o, size_t i,
@@ -335,8 +379,8 @@ spec_container(struct arena *a, const struct container_options *o)
 	spec->process = spec_new_process(&m, o);
 	spec->linux = spec_new_linux(&m, o);
 	spec_add_mounts(&m, o, spec);
-	/* Some volumes have two. */
-	r->storages = spec_make(&m, 1 + 2 * o->n_volumes + (o->pod ? o->pod->n_storages : 0),
+	/* Some volumes have two, and the root up to three. */
+	r->storages = spec_make(&m, 3 + 2 * o->n_volumes + (o->pod ? o->pod->n_storages : 0),
 				sizeof(*r->storages));
 	r->devices = spec_make(&m, o->n_volumes, sizeof(*r->devices));
 	if (spec->linux)
@@ -344,7 +388,7 @@ spec_container(struct arena *a, const struct container_options *o)
 	if (m.failed)
 		return NULL;
 	if (!o->root)
-		r->storages[r->n_storages++] = spec_share_storage(&m, &o->shares[0], rootfs);
+		spec_add_root_storages(&m, o, rootfs, r);
 	for (size_t i = 0; i < o->n_volumes; i++) {
 		if (o->volumes[i].kind == VOLUME_DEVICE)
 			spec_add_device(&m, o, i, r);

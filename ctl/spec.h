@@ -60,6 +60,10 @@ struct container_options {
 	const char *guest_proc;
 	/* root directory in the guest; NULL: shares[0] */
 	const char *root;
+	/* shares[0] is read-only, and the root is an overlay over it whose writable layer is in the
+	 * guest's memory, or on the disk `scratch` unless that is NULL */
+	bool has_layer;
+	const struct vm_share *scratch;
 	const struct volume *volumes;
 	size_t n_volumes;
 	/* [0] the rootfs unless `root` is set; those of the volumes by their index */

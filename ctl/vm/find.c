@@ -64,8 +64,15 @@ find_try_path(char *out, size_t size, const char *dir, const char *sub, const ch
 static bool
 find_in_places(const char *name, char *out, size_t size, find_accept *usable, void *data)
 {
-	static const char *const dirs[] = { "/usr/bin", "/usr/libexec", "/usr/lib/qemu",
-					    "/usr/local/bin", "/usr/libexec/qemu-kvm" };
+	static const char *const dirs[] = {
+		"/usr/bin",
+		"/usr/sbin",
+		"/sbin",
+		"/usr/libexec",
+		"/usr/lib/qemu",
+		"/usr/local/bin",
+		"/usr/libexec/qemu-kvm",
+	};
 	char own[PATH_MAX];
 
 	if (find_own_directory(own, sizeof(own)) == 0 &&

@@ -38,10 +38,12 @@
 
 #define AGENT_PORT      1024
 #define HELPER_READY_MS 10000
+#define MKE2FS_MS       60000
 
 static int vm_make_directory(struct vm *vm, const char *dir, struct error *err);
 static int vm_start_all(struct vm *vm, struct vm_options *o, struct error *err);
-static int vm_prepare_shares(struct vm_options *o, struct error *err);
+static int vm_prepare_shares(struct vm *vm, struct vm_options *o, struct error *err);
+static int vm_make_scratch(struct vm *vm, struct vm_share *s, struct error *err);
 static int vm_start_vsock(struct vm *vm, struct qemu_parts *parts, struct error *err);
 static int vm_start_virtiofsd(struct vm *vm, const struct vm_options *o, unsigned int i,
 			      struct error *err);
@@ -58,6 +60,7 @@ int
 vm_start(struct vm *vm, struct vm_options *o, const char *dir, struct error *err)
 {
 	vm->lock = -1;
+	vm->scratch = -1;
 	if (vm_make_directory(vm, dir, err) < 0)
 		return -1;
 	(void)snprintf(vm->console, sizeof(vm->console), "%.*s/console.log", PATH_MAX - 16,
@@ -99,8 +102,8 @@ vm_start_all(struct vm *vm, struct vm_options *o, struct error *err)
 	int status, r;
 
 	(void)snprintf(program, sizeof(program), "qemu-system-%s", arch);
-	if (find_program(program, qemu, sizeof(qemu), err) < 0 || vm_prepare_shares(o, err) < 0 ||
-	    vm_check_ports(o, err) < 0)
+	if (find_program(program, qemu, sizeof(qemu), err) < 0 ||
+	    vm_prepare_shares(vm, o, err) < 0 || vm_check_ports(o, err) < 0)
 		return -1;
 	parts.initrd = o->initrd;
 	if (o->agent_binary) {
@@ -149,13 +152,15 @@ vm_explain_network(const struct vm_options *o, struct error *err)
 }
 
 static int
-vm_prepare_shares(struct vm_options *o, struct error *err)
+vm_prepare_shares(struct vm *vm, struct vm_options *o, struct error *err)
 {
 	for (unsigned int i = 0; i < o->n_shares; i++) {
 		struct vm_share *s = &o->shares[i];
 		struct stat st;
 
 		qemu_share_tag(o, i, s->tag, sizeof(s->tag));
+		if (s->scratch && vm_make_scratch(vm, s, err) < 0)
+			return -1;
 		if (s->kind != SHARE_NVDIMM && s->kind != SHARE_PMEM)
 			continue;
 		if (stat(s->path, &st) < 0)
@@ -170,6 +175,41 @@ vm_prepare_shares(struct vm_options *o, struct error *err)
 		o->root_size = (unsigned long long)st.st_size;
 	}
 	return 0;
+}
+
+/* Makes the file of a scratch disk. It has no name, so nothing of it is left, whatever ends this
+ * process. The directory of the VM would be the wrong place: that may be in memory. */
+static int
+vm_make_scratch(struct vm *vm, struct vm_share *s, struct error *err)
+{
+	const char *dir = getenv("TMPDIR");
+	char name[PATH_MAX], program[PATH_MAX];
+	struct argv a = { 0 };
+	int status;
+
+	(void)snprintf(name, sizeof(name), "%s/tatami-scratch-XXXXXX",
+		       dir && *dir ? dir : "/var/tmp");
+	if (find_program("mke2fs", program, sizeof(program), err) < 0)
+		return error_wrap(err, "--scratch requires the package e2fsprogs");
+	vm->scratch = mkostemp(name, O_CLOEXEC);
+	if (vm->scratch < 0)
+		return error_sys(err, "failed to create %s", name);
+	(void)unlink(name);
+	if (ftruncate(vm->scratch, (off_t)s->scratch) < 0)
+		return error_sys(err, "failed to make a scratch disk of %llu bytes", s->scratch);
+	(void)snprintf(s->path, sizeof(s->path), "/proc/%d/fd/%d", (int)getpid(), vm->scratch);
+	argv_add(&a, "%s", program);
+	argv_add(&a, "-qF");
+	argv_add(&a, "-text4");
+	argv_add(&a, "-m0");
+	argv_add(&a, "-O^has_journal");
+	argv_add(&a, "%s", s->path);
+	if (vm_start_child(vm, VM_MKE2FS, "mke2fs", &a, -1, err) < 0)
+		return -1;
+	if (!wait_for(vm->children[VM_MKE2FS], MKE2FS_MS, &status))
+		return error_set(err, ERROR_DEADLINE_EXCEEDED, "mke2fs timed out");
+	vm->children[VM_MKE2FS] = 0;
+	return status == 0 ? 0 : vm_ended_early(vm, "mke2fs", status, err);
 }
 
 /* Sets up vsock: with the kernel's vhost device and a free CID, or with vhost-device-vsock. */
@@ -420,6 +460,7 @@ vm_stop(struct vm *vm, int grace_ms)
 		(void)fprintf(stderr, "tatamictl: %s: %s\n", vm->dir, err.msg);
 	vm->dir[0] = '\0';
 	close_fd(&vm->lock);
+	close_fd(&vm->scratch);
 }
 
 void

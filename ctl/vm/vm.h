@@ -18,6 +18,8 @@ enum vm_child {
 	VM_QEMU,
 	VM_VSOCK,
 	VM_PASST,
+	/* makes the file system of a scratch disk */
+	VM_MKE2FS,
 	/* first of VM_SHARES_MAX */
 	VM_VIRTIOFSD,
 	VM_CHILDREN = VM_VIRTIOFSD + VM_SHARES_MAX,
@@ -36,6 +38,8 @@ struct vm {
 	uint64_t started_ns;
 	/* lock fd of a temporary directory, else -1 */
 	int lock;
+	/* the file of the scratch disk, else -1 */
+	int scratch;
 };
 
 /* Creates the directory `dir` (mode 0700), or a temporary one if NULL, starts all programs and

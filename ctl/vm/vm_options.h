@@ -5,7 +5,8 @@
 #include <limits.h>
 #include <stdbool.h>
 
-#define VM_SHARES_MAX  16
+/* a container's root, its volumes and devices, and the disk of its writable layer */
+#define VM_SHARES_MAX  17
 #define VM_PUBLISH_MAX 8
 #define VM_QEMU_ARGS   32
 #define VM_PORTS_MAX   8
@@ -55,6 +56,9 @@ struct vm_share {
 	const char *fstype;
 	/* size of an NVDIMM or virtio-pmem, filled in by vm_start */
 	unsigned long long size;
+	/* bytes of a scratch disk, 0: not one. vm_start makes a file without a name, which has an
+	 * empty file system, and fills in path. */
+	unsigned long long scratch;
 };
 
 struct vm_options {

@@ -125,13 +125,15 @@ within()
 	done
 }
 
-# boot NAME OPTION...: boots a VM in the background; sets $address and $vmdir
+# boot NAME OPTION...: boots a VM in the background; sets $address and $vmdir. Its root is the share
+# or disk itself: it is the agent's storage that is tested, not tatamictl's layer.
 boot()
 {
-	local name=$1
+	local name=$1 writable=--writable
 	shift
+	case " $* " in *' --no-container '*) writable= ;; esac
 	# shellcheck disable=SC2046
-	ctl boot --name "$name" $(vm_options) "$@" || return 1
+	ctl boot --name "$name" $writable $(vm_options) "$@" || return 1
 	vms+=("$name")
 	vmdir=${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/tatami}
 	vmdir=${vmdir:-/tmp/tatami-vms-$(id -u)}/$name

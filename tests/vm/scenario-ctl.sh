@@ -27,7 +27,7 @@ make_files()
 # that is read-only keeps its content.
 default_share()
 {
-	is $'virtiofs\nby FIFO\nremoved, and used\ndimm\nnot written' ctl run --kernel "$OUT/kernel/$kernel/vmlinuz" --initrd "$OUT/kernel/$kernel/initrd.img" --rootfs "$rootfs" \
+	is $'virtiofs\nby FIFO\nremoved, and used\ndimm\nnot written' ctl run --kernel "$OUT/kernel/$kernel/vmlinuz" --initrd "$OUT/kernel/$kernel/initrd.img" --rootfs "$rootfs" --writable \
 		--volume "type=nvdimm,source=$work/dimm.img,target=/dimm,readonly" -- sh -c '
 		grep " / " /proc/mounts | cut -d" " -f3
 		mkfifo /tmp/fifo && { echo by FIFO >/tmp/fifo & } && cat /tmp/fifo
@@ -124,11 +124,16 @@ run_in()
 }
 nothing_attached() { is '' ctl attach --list ctl; }
 
-# An image is the root of the second container.
+# An image is the root of the second container, which writes to a layer, with --writable to the
+# image.
 run_in_image()
 {
-	rm -f "$work/root.img" && mke2fs -q -t ext4 -d "$rootfs" "$work/root.img" 32M >/dev/null &&
-		is ext4 ctl run --in ctl --rootfs "$work/root.img" -- sh -c 'grep " / " /proc/mounts | cut -d" " -f3' && nothing_attached
+	local before
+	rm -f "$work/root.img" && mke2fs -q -t ext4 -d "$rootfs" "$work/root.img" 32M >/dev/null && before=$(sha256sum <"$work/root.img") &&
+		is overlay ctl run --in ctl --rootfs "$work/root.img" -- sh -c 'echo x >/new && cat /new >/dev/null && grep " / " /proc/mounts | cut -d" " -f3' &&
+		nothing_attached && test "$(sha256sum <"$work/root.img")" = "$before" &&
+		is ext4 ctl run --in ctl --rootfs "$work/root.img" --writable -- sh -c 'echo written >/new && grep " / " /proc/mounts | cut -d" " -f3' &&
+		nothing_attached && test "$(on_disk root new)" = written
 }
 
 ports_end()
@@ -155,10 +160,15 @@ memory()
 }
 grown_to() { test "$(mebibytes)" -ge "$1"; }
 
+# The layer is on a disk, which takes what does not fit into the guest's memory. It has the mount points,
+# too.
 microvm()
 {
-	is $'mmio\nraw2' ctl run $(vm_options) --machine microvm --rootfs "$rootfs" -v "type=blk,source=$work/mmio.img,target=/vol" --device "type=scsi,source=$work/raw2.img,target=/dev/two" -- \
-		sh -c 'cat /vol/name; echo written >/vol/data; head -c 4 /dev/two' && test "$(on_disk mmio data)" = written
+	local before
+	before=$(ls -lR --time-style=full-iso "$rootfs") &&
+		is $'mmio\noverlay\nraw2' ctl run $(vm_options) --machine microvm --rootfs "$rootfs" --scratch 200Mi -v "type=blk,source=$work/mmio.img,target=/vol" --device "type=scsi,source=$work/raw2.img,target=/dev/two" -- \
+			sh -c 'cat /vol/name; echo written >/vol/data; rm /bin/vi && echo x >/etc/passwd && dd if=/dev/zero of=/big bs=1M count=140 2>/dev/null && sync && grep " / " /proc/mounts | cut -d" " -f3; head -c 4 /dev/two' &&
+		test "$(on_disk mmio data)" = written && test "$(ls -lR --time-style=full-iso "$rootfs")" = "$before"
 }
 
 ok 'make files' make_files
@@ -191,4 +201,4 @@ if ok 'boot with a volume of each kind' boot ctl --share virtio-fs --rootfs "$ro
 	ok 'no more processors' says 'see --max-cpus' ctl attach ctl type=cpu
 	ok 'stop leaves nothing' stop ctl
 fi
-ok 'microvm: disks on virtio-mmio and virtio-scsi' microvm
+ok 'microvm: disks on virtio-mmio and virtio-scsi, a layer on a disk' microvm

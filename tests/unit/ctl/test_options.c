@@ -208,6 +208,11 @@ static const struct wrong {
 	{ FILES "--rootfs %d -u 1:x -- true", "UID[:GID]", false },
 	{ FILES "--rootfs %d --attach %d -- true", "KIND:PATH", false },
 	{ FILES "--rootfs %d --name x -- true", "--name is valid only for boot", false },
+	{ FILES "--rootfs %d --scratch 1Mi -- true", "at least 16Mi", false },
+	{ FILES "--rootfs %d --scratch much -- true", "--scratch much", false },
+	{ FILES "--rootfs %d --scratch 1Gi --writable -- true", "without --writable", false },
+	{ FILES "--no-container --scratch 1Gi", "without --writable", true },
+	{ "--in vm --scratch 1Gi -- true", "when the VM boots", false },
 	{ FILES "--rootfs %d --wrong -- true", "--wrong", false },
 	{ FILES "--rootfs %d --memory", "needs a value", false },
 	{ FILES "--rootfs %d -t", "-t and -i are not available", true },
@@ -253,7 +258,8 @@ Test(ctl_options, all_options, .init = make_files, .fini = remove_files)
 	REQUIRE_EQ(o->vm.n_shares, 4);
 	CHECK_EQ(o->vm.shares[0].kind, SHARE_VIRTIOFS);
 	CHECK_STR(o->vm.virtiofs_cache, "always");
-	CHECK(!o->vm.shares[0].readonly && o->vm.shares[1].readonly);
+	CHECK(o->vm.shares[0].readonly && o->container.has_layer, "the directory is not written");
+	CHECK(o->vm.shares[1].readonly);
 	/* A file is shared through its directory. */
 	CHECK_STR(o->vm.shares[2].path, dir);
 	CHECK(o->volumes[1].is_file);
@@ -316,6 +322,44 @@ Test(ctl_options, network, .init = make_files, .fini = remove_files)
 		CHECK_STR(o->vm.publish[0].host, rows[i].host, "%s", rows[i].line);
 		free(o);
 	}
+}
+
+Test(ctl_options, writable, .init = make_files, .fini = remove_files)
+{
+	struct run_options *o = calloc(1, sizeof(*o));
+	auto_free char *words = NULL;
+	struct error err = ERROR_INIT;
+
+	REQUIRE_NE(o, NULL);
+	make_ext4(image);
+	REQUIRE_OK(parse(o, FILES "--rootfs %i --writable -- true", false, &words, &err), &err);
+	CHECK(!o->vm.shares[0].readonly && !o->container.has_layer);
+	REQUIRE_OK(parse(o, "--in vm --rootfs %i --writable -- true", false, &words, &err), &err);
+	CHECK(!o->vm.shares[0].readonly && !o->container.has_layer);
+	REQUIRE_OK(parse(o, "--in vm --rootfs %i -- true", false, &words, &err), &err);
+	CHECK(o->vm.shares[0].readonly && o->container.has_layer);
+	free(o);
+}
+
+/* The disk comes last, so that it changes no tag. */
+Test(ctl_options, scratch, .init = make_files, .fini = remove_files)
+{
+	struct run_options *o = calloc(1, sizeof(*o));
+	auto_free char *words = NULL;
+	struct error err = ERROR_INIT;
+
+	REQUIRE_NE(o, NULL);
+	REQUIRE_OK(parse(o,
+			 FILES "--share 9p --rootfs %d --scratch 16777217 --device %i:/dev/x "
+			       "--attach 9p:%d -- true",
+			 false, &words, &err),
+		   &err);
+	REQUIRE_EQ(o->vm.n_shares, 4);
+	CHECK_EQ(o->vm.shares[3].kind, SHARE_BLK);
+	CHECK_STR(o->vm.shares[3].fstype, "ext4");
+	CHECK_EQ(o->vm.shares[3].scratch, 16781312, "whole sectors");
+	CHECK_EQ(o->container.scratch, &o->vm.shares[3]);
+	free(o);
 }
 
 /* Parses a line without --share; the first `virtiofsd` in $PATH is that of `path`. */

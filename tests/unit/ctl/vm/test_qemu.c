@@ -430,6 +430,54 @@ Test(ctl_spec, container)
 	arena_release(&arena);
 }
 
+Test(ctl_spec, writable_layer)
+{
+	static char *args[] = { (char *)(uintptr_t) "sh", NULL };
+	static const struct vm_share shares[] = {
+		{ .kind = SHARE_9P, .path = "/r", .readonly = true, .tag = "share0" },
+		{ .kind = SHARE_BLK, .path = "/s", .tag = "09", .fstype = "ext4" },
+	};
+	struct container_options o = {
+		.id = "main", .args = args, .cwd = "/", .shares = shares, .has_layer = true
+	};
+	Grpc__CreateContainerRequest *r;
+	const Grpc__Storage *overlay;
+	struct arena arena;
+
+	arena_init(&arena, 1u << 20);
+	r = spec_container(&arena, &o);
+	REQUIRE_NE(r, NULL);
+	REQUIRE_EQ(r->n_storages, 2, "in memory: the share and the overlay");
+	CHECK_STR(r->storages[0]->driver, "9p");
+	CHECK_STR(r->storages[0]->options[r->storages[0]->n_options - 1], "ro");
+	overlay = r->storages[1];
+	CHECK_STR(overlay->driver, "overlayfs");
+	CHECK_STR(overlay->fstype, "overlay");
+	CHECK_STR(overlay->mount_point, r->oci->root->path);
+	REQUIRE_EQ(overlay->n_options, 2);
+	CHECK_STR(overlay->options[0], "lowerdir=" SPEC_SHARED "/main/lower");
+	CHECK_STR(overlay->options[0] + strlen("lowerdir="), r->storages[0]->mount_point);
+	CHECK_STR(overlay->options[1], "io.katacontainers.fs-opt.overlay-rw");
+	CHECK_EQ(overlay->n_driver_options, 0);
+	o.scratch = &shares[1];
+	r = spec_container(&arena, &o);
+	REQUIRE_NE(r, NULL);
+	REQUIRE_EQ(r->n_storages, 3, "on a disk");
+	CHECK_STR(r->storages[1]->driver, "blk");
+	CHECK_STR(r->storages[1]->source, "09");
+	CHECK_STR(r->storages[1]->mount_point, SPEC_SHARED "/main/scratch");
+	overlay = r->storages[2];
+	CHECK_STR(overlay->mount_point, r->oci->root->path);
+	REQUIRE_EQ(overlay->n_options, 3);
+	CHECK_STR(overlay->options[1], "upperdir=" SPEC_SHARED "/main/scratch/upper");
+	CHECK_STR(overlay->options[2], "workdir=" SPEC_SHARED "/main/scratch/work");
+	REQUIRE_EQ(overlay->n_driver_options, 2);
+	CHECK_STR(overlay->driver_options[0],
+		  "io.katacontainers.volume.overlayfs.create_directory=" SPEC_SHARED
+		  "/main/scratch/upper");
+	arena_release(&arena);
+}
+
 Test(ctl_spec, volumes_and_devices)
 {
 	static char *args[] = { (char *)(uintptr_t) "sh", NULL };
