@@ -18,12 +18,12 @@ _tatami_initrd()
 		words='none gzip zstd xz lz4' ;;
 	--arch)
 		words='x86_64 aarch64 riscv64' ;;
-	--owner|--module|--max-size)
+	--owner|--module|--max-size|--epoch)
 		;;
 	*)
 		words='--output --init --agent --tree --keep-init --keep-owners --owner --modules --module
-			--no-default-modules --modules-as-is --compress --max-size --arch --list --quiet
-			--help --version' ;;
+			--no-default-modules --modules-as-is --compress --max-size --arch --epoch --list
+			--quiet --help --version' ;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }

@@ -17,6 +17,7 @@ _arguments \
 	'(-c --compress)'{-c,--compress}'[compression]:method:(none gzip zstd xz lz4)' \
 	'--max-size[fail above this size]:size: ' \
 	'--arch[machine of the guest]:machine:(x86_64 aarch64 riscv64)' \
+	'--epoch[time of all files]:seconds: ' \
 	'(-l --list)'{-l,--list}'[list the content of an initrd]:file:_files' \
 	'(-q --quiet)'{-q,--quiet}'[print nothing on success]' \
 	'(- *)'{-h,--help}'[print a summary]' \
