@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * xfs: mkfs.xfs makes it from a prototype, which lists the entries with a number each as the owner.
- * By this number the inodes are found afterwards, and get what a prototype cannot express: the
- * owner, all permissions, the time, extended attributes, and targets of symlinks with spaces.
- * Format: Documentation/filesystems/xfs/ in the Linux tree, and its headers.
+ * xfs: mkfs.xfs makes it from a prototype, a list of entries with owner, permissions and content.
+ * xfs_db then executes a script with the rest: times, generation numbers, further bits of the mode,
+ * extended attributes, and targets of symlinks with spaces. Formats: mkfs.xfs(8), xfs_db(8).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
-#include "rootfs-builder/filesystem/crc32c.h"
 #include "rootfs-builder/filesystem/filesystem.h"
 #include "rootfs-builder/work/tool.h"
 
@@ -26,56 +25,22 @@
 /* Factor up to which the size grows if mkfs.xfs runs out of space. */
 #define SIZE_RETRY 8
 #define LOG        (64 * MIB)
-#define CHUNK      ((size_t)1 << 20)
-
-/* Superblock: offsets, and a flag of its version. */
-#define SUPER_SIZE     512
-#define SUPER_UUID     32
-#define SUPER_AGBLOCKS 84
-#define SUPER_VERSION  100
-#define SUPER_INOPBLOG 123
-#define SUPER_AGBLKLOG 124
-#define SUPER_CRC      224
-#define VERSION_ATTR   0x10
-
-/* Inode. */
-#define INODE_SIZE       512
-#define INODE_MODE       2
-#define INODE_VERSION    4
-#define INODE_FORMAT     5
-#define INODE_UID        8
-#define INODE_GID        12
-#define INODE_TIMES      32
-#define INODE_LENGTH     56
-#define INODE_EXTENTS    76
-#define INODE_FORK       82
-#define INODE_ATTR       83
-#define INODE_GENERATION 92
-#define INODE_CRC        100
-#define INODE_BIRTH      144
-#define INODE_NUMBER     152
-#define INODE_UUID       160
-#define INODE_DATA       176
-#define DATA_SIZE        ((size_t)(INODE_SIZE - INODE_DATA))
-#define FORMAT_LOCAL     1
-#define FORMAT_EXTENTS   2
-#define EXTENT_SIZE      16
-/* Seconds since 1901, as times are stored. */
+#define INODE_SIZE 512
+/* A longer target of a symlink has a block of its own. */
+#define LONGEST_LINK 336
+/* Times are stored as nanoseconds since 2^31 seconds before 1970. */
 #define TIME_OFFSET (UINT64_C(1) << 31)
 
-/* Header of attributes in an inode, and of one of them. */
-#define ATTRS_HEADER 4
-#define ATTR_HEADER  3
-#define ATTR_TRUSTED 2
-#define ATTR_SECURE  4
+/* The commands of xfs_db, and the number of inodes that they change. */
+struct script {
+	const struct build *build;
+	FILE *file;
+	size_t n_inodes;
+};
 
-/* The finished file system while its inodes are corrected. */
-struct xfs {
-	struct build *build;
-	int fd;
-	uint8_t super[SUPER_SIZE];
-	size_t n_found;
-	bool has_attrs;
+/* The first message of xfs_db that is not "FIELD = VALUE", and the entry that it belongs to. */
+struct complaint {
+	char path[256], text[256];
 };
 
 static int xfs_make(struct build *build, const char *to, struct error *err);
@@ -85,11 +50,9 @@ static uint64_t xfs_size(const struct build *build);
 static int xfs_write_prototype(struct build *build, const char *path, struct error *err);
 static int xfs_put_entry(struct build *build, FILE *file, size_t i, struct error *err);
 static int xfs_correct(struct build *build, const char *path, struct error *err);
-static int xfs_correct_chunk(struct xfs *xfs, uint8_t *bytes, size_t n, uint64_t at, bool *changed,
-			     struct error *err);
-static int xfs_correct_inode(struct xfs *xfs, uint8_t *inode, struct error *err);
-static int xfs_put_attrs(struct xfs *xfs, uint8_t *inode, const struct image_entry *entry,
-			 struct error *err);
+static int xfs_write_script(struct script *script, struct error *err);
+static int xfs_check_output(const struct script *script, FILE *output, struct complaint *complaint,
+			    struct error *err);
 
 const struct filesystem_kind filesystem_xfs = {
 	.name = "xfs",
@@ -104,52 +67,20 @@ const struct filesystem_kind filesystem_xfs = {
 	.make = xfs_make,
 };
 
-static uint64_t
-xfs_get(const uint8_t *in, unsigned n)
-{
-	uint64_t value = 0;
-
-	for (unsigned i = 0; i < n; i++)
-		value = value << 8 | in[i];
-	return value;
-}
-
-static void
-xfs_put(uint8_t *out, uint64_t value, unsigned n)
-{
-	for (unsigned i = n; i-- > 0; value >>= 8)
-		out[i] = (uint8_t)value;
-}
-
-/* Checksums alone are little-endian. */
-static void
-xfs_put_crc(uint8_t *out, uint32_t crc)
-{
-	for (unsigned i = 0; i < 4; i++)
-		out[i] = (uint8_t)(~crc >> 8 * i);
-}
-
 static int
 xfs_make(struct build *build, const char *to, struct error *err)
 {
 	uint64_t size = build->spec->size ? build->spec->size : xfs_size(build);
 	auto_free char *prototype = work_path(build->work, "xfs.prototype", err);
-	char uuid[37], checksums[80];
+	char uuid[37], checksums[96];
 	/* Options whose defaults depend on the version or the host. DAX excludes shared extents. */
 	const char *argv[] = { "mkfs.xfs",
-			       "-q",
-			       "-f",
-			       "-L",
-			       "tatami-root",
-			       "-b",
-			       "size=4096",
-			       "-s",
-			       "size=512",
-			       "-d",
-			       "noalign",
-			       "-i",
-			       "size=512,sparse=1,nrext64=0",
-			       "-m",
+			       "-qf",
+			       "-Ltatami-root",
+			       "-bsize=4096",
+			       "-ssize=512",
+			       "-dnoalign",
+			       "-isize=512,sparse=1,nrext64=0",
 			       checksums,
 			       "-p",
 			       prototype,
@@ -164,14 +95,15 @@ xfs_make(struct build *build, const char *to, struct error *err)
 				    .package = PACKAGE,
 				    .epoch = build->spec->epoch };
 
-	if (!prototype || tool_need(argv[0], PACKAGE, err) < 0)
+	if (!prototype || tool_need(argv[0], PACKAGE, err) < 0 ||
+	    tool_need("xfs_db", PACKAGE, err) < 0)
 		return -1;
 	if (size < SMALLEST)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
 				 "invalid size of %llu bytes: xfs needs 300 MiB",
 				 (unsigned long long)size);
 	build_uuid(build, "filesystem-uuid", uuid);
-	(void)snprintf(checksums, sizeof(checksums), "crc=1,bigtime=1,reflink=0,rmapbt=0,uuid=%s",
+	(void)snprintf(checksums, sizeof(checksums), "-mcrc=1,bigtime=1,reflink=0,rmapbt=0,uuid=%s",
 		       uuid);
 	if (xfs_write_prototype(build, prototype, err) < 0 ||
 	    xfs_format(&tool, to, size, build->spec->size ? size : size * SIZE_RETRY, err) < 0 ||
@@ -213,7 +145,7 @@ xfs_size(const struct build *build)
 		const struct image_entry *entry = build->image.entries[i];
 
 		size += INODE_SIZE + 64 + strlen(entry->path);
-		if (!S_ISLNK(entry->mode) || entry->size > DATA_SIZE)
+		if (!S_ISLNK(entry->mode) || entry->size > LONGEST_LINK)
 			size += filesystem_round(entry->size, BLOCK);
 		if (S_ISDIR(entry->mode))
 			size += BLOCK;
@@ -295,7 +227,13 @@ xfs_put_content(struct build *build, FILE *file, size_t i, struct error *err)
 	return 0;
 }
 
-/* The owner is the number of the entry, counted from 1. */
+/* Tells whether the prototype cannot have this target: it has neither quotes nor escapes. */
+static bool
+xfs_is_odd_target(const char *target)
+{
+	return target[0] == ':' || strpbrk(target, " \t\n");
+}
+
 static int
 xfs_put_entry(struct build *build, FILE *file, size_t i, struct error *err)
 {
@@ -309,27 +247,28 @@ xfs_put_entry(struct build *build, FILE *file, size_t i, struct error *err)
 		report_warn(build->report, "/%s: a socket is not stored", entry->path);
 		return 0;
 	}
-	if (strpbrk(name, " ") || name[0] == ':' || strcmp(name, "$") == 0)
+	if (strpbrk(name, " \t\n") || name[0] == ':' || strcmp(name, "$") == 0)
 		return error_set(
 			err, ERROR_INVALID_ARGUMENT,
 			"failed to add /%.200s: mkfs.xfs accepts no such name; use another "
 			"file system",
 			entry->path);
-	(void)fprintf(file, "%s %c--%03o %zu 0", name, letters[type], entry->mode & 0777, i + 1);
+	(void)fprintf(file, "%s %c--%03o %u %u", name, letters[type], entry->mode & 0777,
+		      entry->uid, entry->gid);
 	if (S_ISREG(entry->mode))
 		return xfs_put_content(build, file, i, err);
 	if (S_ISLNK(entry->mode)) {
 		const char *target = (const char *)entry->data;
 
 		/* mkfs.xfs 6.1 writes them without the header that the kernel expects. */
-		if (entry->size > DATA_SIZE)
+		if (entry->size > LONGEST_LINK)
 			return error_set(err, ERROR_INVALID_ARGUMENT,
 					 "failed to add /%.200s: target of a symlink too long for "
 					 "xfs; use another file system",
 					 entry->path);
 		(void)putc(' ', file);
 		for (const char *c = target; *c; c++)
-			(void)putc(strchr(" \t\n", *c) ? '_' : *c, file);
+			(void)putc(xfs_is_odd_target(target) ? '_' : *c, file);
 	} else if (S_ISCHR(entry->mode) || S_ISBLK(entry->mode)) {
 		(void)fprintf(file, " %u %u", entry->dev_major, entry->dev_minor);
 	}
@@ -337,167 +276,168 @@ xfs_put_entry(struct build *build, FILE *file, size_t i, struct error *err)
 	return 0;
 }
 
+static void
+xfs_note_complaint(const char *text, void *data)
+{
+	struct complaint *complaint = data;
+
+	if (!complaint->text[0])
+		(void)snprintf(complaint->text, sizeof(complaint->text), "%s", text);
+}
+
+/* Executes the script, and checks what xfs_db says: it continues after an error. */
 static int
 xfs_correct(struct build *build, const char *path, struct error *err)
 {
-	struct xfs xfs = { .build = build };
-	auto_close int fd = open(path, O_RDWR | O_CLOEXEC);
-	auto_free uint8_t *bytes = malloc(CHUNK);
-	size_t sockets = 0;
-	off_t at = 0, end;
+	const char *argv[] = { "xfs_db", "-x", "-f", path, NULL };
+	struct tool tool = { .argv = argv, .package = PACKAGE, .epoch = build->spec->epoch };
+	struct script script = { .build = build };
+	struct complaint complaint = { .text = "" };
+	auto_free char *input = work_path(build->work, "xfs_db.script", err);
+	auto_free char *output = work_path(build->work, "xfs_db.output", err);
+	FILE *said = NULL;
+	int r;
 
-	if (!bytes)
-		return error_nomem(err, "making a file system");
-	if (fd < 0 || pread(fd, xfs.super, SUPER_SIZE, 0) != SUPER_SIZE)
-		return error_sys(err, "failed to read the superblock");
-	xfs.fd = fd;
-	while ((at = lseek(fd, at, SEEK_DATA)) >= 0) {
-		end = lseek(fd, at, SEEK_HOLE);
-		for (at -= at % INODE_SIZE; at < end; at += (off_t)CHUNK) {
-			ssize_t n = pread(fd, bytes, CHUNK, at);
-			bool changed = false;
-
-			if (n < 0)
-				return error_sys(err, "failed to read the file system");
-			if (work_check(err) < 0 ||
-			    xfs_correct_chunk(&xfs, bytes, (size_t)n, (uint64_t)at, &changed, err) <
-				    0)
-				return -1;
-			if (changed && pwrite(fd, bytes, (size_t)n, at) != n)
-				return error_sys(err, "failed to write the file system");
-		}
+	if (!input || !output)
+		return -1;
+	script.file = fopen(input, "w+e");
+	if (!script.file)
+		return error_sys(err, "failed to create %s", input);
+	said = fopen(output, "w+e");
+	r = said ? xfs_write_script(&script, err) : error_sys(err, "failed to create %s", output);
+	if (r == 0 && (fflush(script.file) != 0 || fseek(script.file, 0, SEEK_SET) != 0))
+		r = error_sys(err, "failed to write %s", input);
+	if (r == 0) {
+		tool.in = fileno(script.file);
+		tool.out = fileno(said);
+		tool.line = xfs_note_complaint;
+		tool.line_data = &complaint;
+		r = tool_run(&tool, err);
 	}
-	if (errno != ENXIO)
-		return error_sys(err, "failed to read the file system");
-	for (size_t i = 0; i < build->image.n; i++)
-		sockets += S_ISSOCK(build->image.entries[i]->mode);
-	if (xfs.n_found != build->image.n - sockets)
-		return error_set(err, ERROR_DATA_LOSS, "mkfs.xfs made %zu inodes for %zu entries",
-				 xfs.n_found, build->image.n - sockets);
-	if (!xfs.has_attrs)
-		return 0;
-	/* The first read of an attribute does not look for it otherwise. */
-	xfs_put(xfs.super + SUPER_VERSION, xfs_get(xfs.super + SUPER_VERSION, 2) | VERSION_ATTR, 2);
-	memset(xfs.super + SUPER_CRC, 0, 4);
-	xfs_put_crc(xfs.super + SUPER_CRC, crc32c(~UINT32_C(0), xfs.super, SUPER_SIZE));
-	return pwrite(fd, xfs.super, SUPER_SIZE, 0) == SUPER_SIZE
-		       ? 0
-		       : error_sys(err, "failed to write the superblock");
+	if (r == 0)
+		r = xfs_check_output(&script, said, &complaint, err);
+	(void)fclose(script.file);
+	if (said)
+		(void)fclose(said);
+	return r;
 }
 
-/* Tells whether these bytes of the file system are an inode: its number is its place. */
-static bool
-xfs_is_inode(const struct xfs *xfs, const uint8_t *inode, uint64_t at)
+static void
+xfs_put_hex(struct script *script, const char *field, const void *bytes, size_t n)
 {
-	unsigned inopblog = xfs->super[SUPER_INOPBLOG], agblklog = xfs->super[SUPER_AGBLKLOG];
-	uint64_t block = at / BLOCK, agblocks = xfs_get(xfs->super + SUPER_AGBLOCKS, 4);
-	uint64_t number = (block / agblocks) << (agblklog + inopblog) |
-			  (block % agblocks) << inopblog | at % BLOCK / INODE_SIZE;
-	uint8_t copy[INODE_SIZE], crc[4];
-
-	if (inode[0] != 'I' || inode[1] != 'N' || inode[INODE_VERSION] != 3 ||
-	    xfs_get(inode + INODE_NUMBER, 8) != number ||
-	    memcmp(inode + INODE_UUID, xfs->super + SUPER_UUID, 16) != 0)
-		return false;
-	memcpy(copy, inode, INODE_SIZE);
-	memset(copy + INODE_CRC, 0, 4);
-	xfs_put_crc(crc, crc32c(~UINT32_C(0), copy, INODE_SIZE));
-	return memcmp(crc, inode + INODE_CRC, 4) == 0;
+	(void)fprintf(script->file, "write %s #", field);
+	for (size_t i = 0; i < n; i++)
+		(void)fprintf(script->file, "%02x", ((const uint8_t *)bytes)[i]);
+	(void)putc('\n', script->file);
 }
 
+/* Makes the number of an inode's generation and its times those of the image. */
+static void
+xfs_put_constants(struct script *script)
+{
+	static const char *const times[] = { "core.atime", "core.mtime", "core.ctime",
+					     "v3.crtime" };
+	uint64_t time = (script->build->spec->epoch + TIME_OFFSET) * 1000000000;
+
+	(void)fputs("write core.gen 0\n", script->file);
+	/* Written, this field is the whole time, while printed it is the seconds. */
+	for (size_t i = 0; i < ARRAY_LEN(times); i++)
+		(void)fprintf(script->file, "write %s.sec %llu\n", times[i],
+			      (unsigned long long)time);
+	script->n_inodes++;
+}
+
+/* Puts attributes into the inode: each with a value of the right length, which is then replaced,
+ * because on a command line it could not have every byte. */
 static int
-xfs_correct_chunk(struct xfs *xfs, uint8_t *bytes, size_t n, uint64_t at, bool *changed,
-		  struct error *err)
+xfs_put_attrs(struct script *script, const struct image_entry *entry, struct error *err)
 {
-	for (size_t i = 0; i + INODE_SIZE <= n; i += INODE_SIZE) {
-		uint8_t *inode = bytes + i;
+	unsigned i = 0;
 
-		if (!xfs_is_inode(xfs, inode, at + i) || !xfs_get(inode + INODE_MODE, 2))
-			continue;
-		if (xfs_correct_inode(xfs, inode, err) < 0)
-			return -1;
-		memset(inode + INODE_CRC, 0, 4);
-		xfs_put_crc(inode + INODE_CRC, crc32c(~UINT32_C(0), inode, INODE_SIZE));
-		*changed = true;
+	if (entry->xattrs)
+		(void)fprintf(script->file, "echo path = attributes of /%s\n", entry->path);
+	for (const struct image_xattr *x = entry->xattrs; x; x = x->next, i++) {
+		const char *dot = strchr(x->name, '.');
+		char field[64];
+		int space = !strncmp(x->name, "security.", 9)  ? 's'
+			    : !strncmp(x->name, "trusted.", 8) ? 'r'
+			    : !strncmp(x->name, "user.", 5)    ? 'u'
+							       : 0;
+
+		if (!space || strpbrk(dot, " \t\n") || x->n == 0)
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "failed to add /%.200s: its attribute %.100s cannot be "
+					 "stored in xfs; use another file system",
+					 entry->path, x->name);
+		(void)fprintf(script->file, "attr_set -%c -v %zu -- %s\n", space, x->n, dot + 1);
+		(void)snprintf(field, sizeof(field), "a.sfattr.list[%u].value", i);
+		xfs_put_hex(script, field, x->value, x->n);
 	}
 	return 0;
 }
 
 static int
-xfs_correct_inode(struct xfs *xfs, uint8_t *inode, struct error *err)
+xfs_write_script(struct script *script, struct error *err)
 {
-	uint64_t time = (xfs->build->spec->epoch + TIME_OFFSET) * 1000000000;
-	uint64_t number = xfs_get(inode + INODE_UID, 4);
-	const struct image_entry *entry;
+	static const char *const inodes[] = { "rbmino", "rsumino" };
+	const struct image *image = &script->build->image;
 
-	for (unsigned i = 0; i < 3; i++)
-		xfs_put(inode + INODE_TIMES + (size_t)i * 8, time, 8);
-	xfs_put(inode + INODE_BIRTH, time, 8);
-	xfs_put(inode + INODE_GENERATION, 0, 4);
-	/* The root, and inodes that the file system has for itself. */
-	if (number == 0)
-		return 0;
-	if (number > xfs->build->image.n)
-		return error_set(err, ERROR_DATA_LOSS, "mkfs.xfs made an inode of no entry");
-	entry = xfs->build->image.entries[number - 1];
-	xfs->n_found++;
-	xfs_put(inode + INODE_MODE, entry->mode, 2);
-	xfs_put(inode + INODE_UID, entry->uid, 4);
-	xfs_put(inode + INODE_GID, entry->gid, 4);
-	if (S_ISLNK(entry->mode) && inode[INODE_FORMAT] == FORMAT_LOCAL)
-		memcpy(inode + INODE_DATA, entry->data, entry->size);
-	return entry->xattrs ? xfs_put_attrs(xfs, inode, entry, err) : 0;
+	/* Inodes that the file system has for itself. */
+	for (size_t i = 0; i < ARRAY_LEN(inodes); i++) {
+		(void)fprintf(script->file, "echo path = %s\nsb 0\naddr %s\n", inodes[i],
+			      inodes[i]);
+		xfs_put_constants(script);
+	}
+	(void)fputs("echo path = /\npath /\n", script->file);
+	xfs_put_constants(script);
+	for (size_t i = 0; i < image->n; i++) {
+		const struct image_entry *entry = image->entries[i];
+
+		if (S_ISSOCK(entry->mode))
+			continue;
+		(void)fprintf(script->file, "echo path = /%s\npath /%s\n", entry->path,
+			      entry->path);
+		if (xfs_put_attrs(script, entry, err) < 0)
+			return -1;
+		if (S_ISLNK(entry->mode) && xfs_is_odd_target((const char *)entry->data))
+			xfs_put_hex(script, "u3.symlink", entry->data, entry->size);
+		if (entry->mode & 07000)
+			(void)fprintf(script->file, "write core.mode 0%o\n", entry->mode);
+		xfs_put_constants(script);
+	}
+	return 0;
 }
 
-/* Puts attributes into the inode, behind its data, where they begin at a multiple of 8 bytes. */
+/* Each command has printed its line, and each inode has got the right time. */
 static int
-xfs_put_attrs(struct xfs *xfs, uint8_t *inode, const struct image_entry *entry, struct error *err)
+xfs_check_output(const struct script *script, FILE *output, struct complaint *complaint,
+		 struct error *err)
 {
-	size_t used, size = ATTRS_HEADER, fork;
-	uint8_t *out, count = 0;
+	time_t epoch = script->build->spec->epoch;
+	auto_free char *line = NULL;
+	char time[64] = "";
+	size_t size = 0, n = 0;
+	struct tm tm;
 
-	if (inode[INODE_FORMAT] == FORMAT_EXTENTS)
-		used = (size_t)xfs_get(inode + INODE_EXTENTS, 4) * EXTENT_SIZE;
-	else if (S_ISREG(entry->mode))
-		used = DATA_SIZE;
-	else
-		used = S_ISLNK(entry->mode) ? entry->size
-					    : (size_t)xfs_get(inode + INODE_LENGTH, 8);
-	for (const struct image_xattr *x = entry->xattrs; x; x = x->next, count++) {
-		const char *dot = strchr(x->name, '.');
-
-		if (!strncmp(x->name, "system.", 7) || !dot || strlen(dot + 1) > UINT8_MAX ||
-		    x->n > UINT8_MAX)
-			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "failed to add /%.200s: its attribute %.100s cannot be "
-					 "stored in xfs; use another file system",
-					 entry->path, x->name);
-		size += ATTR_HEADER + strlen(dot + 1) + x->n;
+	if (gmtime_r(&epoch, &tm))
+		(void)strftime(time, sizeof(time), "core.mtime.sec = %a %b %e %T %Y", &tm);
+	rewind(output);
+	while (!complaint->text[0] && getline(&line, &size, output) > 0) {
+		line[strcspn(line, "\n")] = '\0';
+		/* "echo" prints a space after the last word. */
+		if (!strncmp(line, "path = ", 7) && line[7])
+			(void)snprintf(complaint->path, sizeof(complaint->path), "%.*s",
+				       (int)strlen(line + 8), line + 7);
+		else if (!strstr(line, " = "))
+			xfs_note_complaint(line, complaint);
+		n += !strcmp(line, time);
 	}
-	fork = (DATA_SIZE - filesystem_round(size, 8)) / 8;
-	if (size > DATA_SIZE || used > fork * 8)
+	if (complaint->text[0])
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "failed to add /%.200s: its attributes do not fit in an inode of "
-				 "xfs; use another file system",
-				 entry->path);
-	xfs->has_attrs = true;
-	inode[INODE_FORK] = (uint8_t)fork;
-	inode[INODE_ATTR] = FORMAT_LOCAL;
-	out = inode + INODE_DATA + fork * 8;
-	xfs_put(out, size, 2);
-	out[2] = count;
-	out += ATTRS_HEADER;
-	for (const struct image_xattr *x = entry->xattrs; x; x = x->next) {
-		const char *name = strchr(x->name, '.') + 1;
-
-		out[0] = (uint8_t)strlen(name);
-		out[1] = (uint8_t)x->n;
-		out[2] = !strncmp(x->name, "security.", 9)  ? ATTR_SECURE
-			 : !strncmp(x->name, "trusted.", 8) ? ATTR_TRUSTED
-							    : 0;
-		memcpy(out + ATTR_HEADER, name, out[0]);
-		memcpy(out + ATTR_HEADER + out[0], x->value, x->n);
-		out += ATTR_HEADER + out[0] + x->n;
-	}
+				 "failed to add %s to xfs: %s; use another file system",
+				 complaint->path, complaint->text);
+	if (n != script->n_inodes)
+		return error_set(err, ERROR_DATA_LOSS, "xfs_db changed %zu of %zu inodes", n,
+				 script->n_inodes);
 	return 0;
 }

@@ -4,7 +4,6 @@
 
 #include "tests/unit/rootfs-builder/fixture.h"
 #include "lib/cleanup.h"
-#include "rootfs-builder/filesystem/crc32c.h"
 #include "rootfs-builder/filesystem/disk_layout.h"
 
 #define KIB ((uint64_t)1024)
@@ -118,14 +117,4 @@ Test(disk_layout, table_names)
 	CHECK(disk_table_parse("mbr", &table) && table == DISK_TABLE_MBR);
 	CHECK(disk_table_parse("none", &table) && table == DISK_TABLE_NONE);
 	CHECK(!disk_table_parse("apm", &table));
-}
-
-/* RFC 3720, section B.4, without the inversion at the end. */
-Test(disk_layout, crc32c)
-{
-	uint8_t zeros[32] = { 0 };
-
-	CHECK_EQ(crc32c(~UINT32_C(0), zeros, sizeof(zeros)), ~UINT32_C(0x8a9136aa));
-	CHECK_EQ(crc32c(~UINT32_C(0), "123456789", 9), ~UINT32_C(0xe3069283));
-	CHECK_EQ(crc32c(crc32c(~UINT32_C(0), "1234", 4), "56789", 5), ~UINT32_C(0xe3069283));
 }

@@ -19,6 +19,8 @@
 /* More than a compressed block, an extent and the window of a compressor hold. */
 #define BIG_SIZE (3 * MIB + 123)
 #define MANY     300
+/* The target of a symlink that is not one word to most programs. */
+#define ODD_TARGET ":odd \"a\\b"
 
 static const uint8_t capability[20] = { 1, 0, 0, 2, 0, 0x20 };
 
@@ -26,6 +28,9 @@ static const char *dir;
 static struct error err;
 static struct build_spec spec;
 static uint8_t *big;
+/* Value of an attribute. */
+static const char note[300] = "n";
+static size_t note_size;
 /* Note of the last image: the content of a root_hash_<variant>.txt of Kata. */
 static char *kata;
 
@@ -42,6 +47,7 @@ init(void)
 	for (size_t i = BIG_SIZE - 5000; i < BIG_SIZE; i++)
 		big[i] = (uint8_t)(i % 7);
 	put_file(path_in(dir, "big"), big, BIG_SIZE, 0600);
+	note_size = 1;
 	spec = (struct build_spec){
 		.arch = "x86_64", .epoch = 1735689600, .filesystem = "ext4", .partitions = "none"
 	};
@@ -82,6 +88,9 @@ fill(struct image *image)
 	add_text(image, is_xfs ? "srv/a_b" : "srv/a b", 0640, "owned\n");
 	REQUIRE_OK(image_set_owner(image, is_xfs ? "srv/a_b" : "srv/a b", 33, 44, &err), &err);
 	REQUIRE_OK(image_add_symlink(image, "srv/spaces", "to a b", &err), &err);
+	REQUIRE_OK(image_add_symlink(image, "srv/odd", ODD_TARGET, &err), &err);
+	REQUIRE_OK(image_add_dir(image, "srv/group", 02775, &err), &err);
+	REQUIRE_OK(image_add_dir(image, "srv/group/below", 0755, &err), &err);
 	add_text(image, "srv/far", 0644, "");
 	REQUIRE_OK(image_set_owner(image, "srv/far", 70000, 100000, &err), &err);
 	add_text(image, "srv/<5>", 0644, "five\n");
@@ -92,7 +101,8 @@ fill(struct image *image)
 	REQUIRE_OK(image_set_xattr(image, "usr/bin/ping", "security.capability", capability,
 				   sizeof(capability), &err),
 		   &err);
-	REQUIRE_OK(image_set_xattr(image, "usr/bin/ping", "user.note", "n", 1, &err), &err);
+	REQUIRE_OK(image_set_xattr(image, "usr/bin/ping", "user.note", note, note_size, &err),
+		   &err);
 	REQUIRE_OK(image_add_node(image, "dev/console", S_IFCHR | 0600, 5, 1, &err), &err);
 	REQUIRE_OK(image_add_node(image, "dev/vdq1", S_IFBLK | 0660, 254, 257, &err), &err);
 	REQUIRE_OK(image_add_node(image, "dev/pipe", S_IFIFO | 0644, 0, 0, &err), &err);
@@ -177,6 +187,7 @@ check_tree(void)
 	CHECK_STR(shell("cat tree/many/* | wc -c"), "450\n");
 	CHECK_STR(shell("readlink tree/sbin"), "usr/sbin\n");
 	CHECK_STR(shell("readlink tree/long | wc -c"), "600\n");
+	CHECK_STR(shell("readlink tree/srv/odd"), ODD_TARGET "\n");
 	CHECK_STR(shell("ls -d tree/a/b/c/d/e/f/g/h"), "tree/a/b/c/d/e/f/g/h\n");
 }
 
@@ -356,6 +367,12 @@ Test(output_disk, xfs)
 	expect_in(text, "core.mode = 041777");
 	text = shell("PATH=$PATH:/usr/sbin xfs_db -r -c 'path /srv/spaces' -c print disk");
 	expect_in(text, "to a b");
+	text = shell("PATH=$PATH:/usr/sbin xfs_db -r -c 'path /srv/odd' -c print disk");
+	expect_in(text, "u3.symlink = \":odd \\\"a\\\\b\"");
+	text = shell("PATH=$PATH:/usr/sbin xfs_db -r -c 'path /srv/group' -c print disk");
+	expect_in(text, "core.mode = 042775");
+	text = shell("PATH=$PATH:/usr/sbin xfs_db -r -c 'path /srv/group/below' -c print disk");
+	expect_in(text, "core.mode = 040755");
 	text = shell("PATH=$PATH:/usr/sbin xfs_db -r -c 'path /usr/bin/ping' -c print disk");
 	expect_in(text, "a.sfattr.hdr.count = 2");
 	expect_in(text, "a.sfattr.list[0].secure = 1");
@@ -365,6 +382,11 @@ Test(output_disk, xfs)
 	spec.size = 200 * MIB;
 	CHECK_EQ(make("disk", "x"), -1);
 	expect_error(&err, ERROR_RESOURCE_EXHAUSTED, "xfs needs 300 MiB");
+	spec.size = 0;
+	note_size = 300;
+	CHECK_EQ(make("disk", "x"), -1);
+	expect_error(&err, ERROR_INVALID_ARGUMENT,
+		     "failed to add attributes of /usr/bin/ping to xfs: ");
 }
 
 /* Partitions hold what their table says, which sfdisk reads. */
