@@ -17,7 +17,7 @@ _tatami_initrd()
 	-c|--compress)
 		words='none gzip zstd xz lz4' ;;
 	--arch)
-		words='x86_64 aarch64 riscv64' ;;
+		words='x86_64 aarch64 riscv64 s390x' ;;
 	--owner|--module|--max-size|--epoch)
 		;;
 	*)

@@ -15,7 +15,7 @@ complete -c tatami-initrd -l no-default-modules -d 'Only modules named with --mo
 complete -c tatami-initrd -l modules-as-is -d 'Leave compressed modules compressed'
 complete -c tatami-initrd -s c -l compress -x -a 'none gzip zstd xz lz4' -d 'Compression'
 complete -c tatami-initrd -l max-size -x -d 'Fail above this size'
-complete -c tatami-initrd -l arch -x -a 'x86_64 aarch64 riscv64' -d 'Machine of the guest'
+complete -c tatami-initrd -l arch -x -a 'x86_64 aarch64 riscv64 s390x' -d 'Machine of the guest'
 complete -c tatami-initrd -l epoch -x -d 'Time of all files'
 complete -c tatami-initrd -s l -l list -rF -d 'List the content of an initrd'
 complete -c tatami-initrd -s q -l quiet -d 'Print nothing on success'

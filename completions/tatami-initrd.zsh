@@ -16,7 +16,7 @@ _arguments \
 	'--modules-as-is[leave compressed modules compressed]' \
 	'(-c --compress)'{-c,--compress}'[compression]:method:(none gzip zstd xz lz4)' \
 	'--max-size[fail above this size]:size: ' \
-	'--arch[machine of the guest]:machine:(x86_64 aarch64 riscv64)' \
+	'--arch[machine of the guest]:machine:(x86_64 aarch64 riscv64 s390x)' \
 	'--epoch[time of all files]:seconds: ' \
 	'(-l --list)'{-l,--list}'[list the content of an initrd]:file:_files' \
 	'(-q --quiet)'{-q,--quiet}'[print nothing on success]' \

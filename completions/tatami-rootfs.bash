@@ -19,7 +19,7 @@ _tatami_rootfs()
 	-c|--compress)
 		words='none gzip zstd xz lz4' ;;
 	--arch)
-		words='x86_64 aarch64 riscv64' ;;
+		words='x86_64 aarch64 riscv64 s390x' ;;
 	--filesystem)
 		words='ext4 erofs squashfs xfs' ;;
 	--partitions)

@@ -2,7 +2,7 @@
 #include "rootfs-builder/initrd.h"
 
 #include "rootfs-builder/archive/cpio.h"
-#include "rootfs-builder/guest/elffile.h"
+#include "rootfs-builder/guest/arch.h"
 #include "rootfs-builder/work/hostfile.h"
 #include "rootfs-builder/image/image.h"
 #include "rootfs-builder/guest/layout.h"
@@ -18,17 +18,18 @@ initrd_build(const struct initrd_spec *spec, struct initrd_result *result, struc
 {
 	struct initrd_result sizes = { 0 };
 	struct image image = IMAGE_INIT;
-	uint16_t machine;
+	const struct arch *arch;
 	int r;
 
 	if (!spec->init || !spec->output)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "init program or output file not set");
-	if (elf_machine(spec->arch, &machine, err) < 0)
+	arch = arch_require(spec->arch, err);
+	if (!arch)
 		return -1;
-	r = initrd_fill(spec, &image, machine, &sizes.modules, err);
+	r = initrd_fill(spec, &image, arch->machine, &sizes.modules, err);
 	if (r == 0)
-		r = initrd_write_out(spec, &image, machine, &sizes, err);
+		r = initrd_write_out(spec, &image, arch->machine, &sizes, err);
 	sizes.entries = image.n;
 	image_release(&image);
 	if (r < 0)

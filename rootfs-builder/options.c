@@ -90,7 +90,7 @@ static const struct option_row rows[] = {
 	ROW(GENERAL, 0, "modules-as-is", NULL, FLAG, BOTH, build.modules_as_is,
 	    "leave compressed modules compressed"),
 	ROW(GENERAL, 0, "arch", "ARCH", TEXT, BOTH, build.arch,
-	    "x86_64, aarch64 or riscv64 (default: that of this machine)"),
+	    "x86_64, aarch64, riscv64 or s390x (default: that of this machine)"),
 	ROW(GENERAL, 0, "epoch", "SECONDS", SECONDS, BOTH, build.epoch,
 	    "time of all files (default: SOURCE_DATE_EPOCH, or 2025)"),
 	ROW(GENERAL, 'c', "compress", "HOW", COMPRESSION, BOTH, build.compress,

@@ -6,11 +6,10 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "rootfs-builder/build.h"
-#include "rootfs-builder/guest/elffile.h"
+#include "rootfs-builder/guest/arch.h"
 #include "rootfs-builder/options.h"
 
 static const struct options_program program = {
@@ -29,7 +28,6 @@ static const struct options_program program = {
 struct defaults {
 	struct build_input *inputs;
 	char *cache;
-	struct utsname here;
 };
 
 static int main_complete(struct options *options, struct defaults *defaults);
@@ -72,12 +70,14 @@ main_complete(struct options *options, struct defaults *defaults)
 {
 	struct build_spec *spec = &options->build;
 	struct error err = ERROR_INIT;
+	const struct arch *arch;
 	int status;
 
-	if (!spec->arch && uname(&defaults->here) == 0)
-		spec->arch = defaults->here.machine;
-	if (elf_machine(spec->arch, &spec->machine, &err) < 0)
+	arch = arch_require(spec->arch, &err);
+	if (!arch)
 		return options_refuse(options, "%s", err.msg);
+	spec->arch = arch->name;
+	spec->machine = arch->machine;
 	if (!spec->filesystem)
 		spec->filesystem = "ext4";
 	if (!spec->partitions)

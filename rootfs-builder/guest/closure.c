@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "rootfs-builder/guest/arch.h"
 #include "rootfs-builder/guest/elffile.h"
 #include "rootfs-builder/guest/initrd_paths.h"
 
@@ -44,18 +45,9 @@ struct elf {
 	char run_path[STRING_MAX];
 };
 
+/* In addition to those that Debian names after the architecture. */
 static const char *const library_dirs[] = {
-	"/lib",
-	"/usr/lib",
-	"/lib64",
-	"/usr/lib64",
-	"/usr/local/lib",
-	"/lib/x86_64-linux-gnu",
-	"/usr/lib/x86_64-linux-gnu",
-	"/lib/aarch64-linux-gnu",
-	"/usr/lib/aarch64-linux-gnu",
-	"/lib/riscv64-linux-gnu",
-	"/usr/lib/riscv64-linux-gnu",
+	"/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib",
 };
 
 static int closure_of(const struct image *image, uint16_t machine, const char *program,
@@ -198,7 +190,7 @@ closure_check_elf(struct closure *c, struct elf *elf, bool is_static, struct err
 
 	if (n < 0 || elf_check(elf->path, first, (size_t)n, c->machine, err) < 0)
 		return -1;
-	memcpy(&elf->head, first, sizeof(first));
+	elf_read_head(first, &elf->head);
 	size = elf->head.e_phnum * sizeof(Elf64_Phdr);
 	if (elf->head.e_phnum > HEADERS_MAX || elf->head.e_phentsize != sizeof(Elf64_Phdr))
 		return closure_damaged(elf, err);
@@ -207,6 +199,8 @@ closure_check_elf(struct closure *c, struct elf *elf, bool is_static, struct err
 		return -1;
 	if ((size_t)n != size)
 		return closure_damaged(elf, err);
+	for (size_t i = 0; i < elf->head.e_phnum; i++)
+		elf_order_part(&elf->head, &elf->parts[i]);
 	for (size_t i = 0; i < elf->head.e_phnum; i++) {
 		const Elf64_Phdr *part = &elf->parts[i];
 		char interpreter[STRING_MAX] = "";
@@ -276,6 +270,7 @@ closure_check_dynamic(struct closure *c, struct elf *elf, const Elf64_Phdr *part
 		return -1;
 	count = (size_t)n / sizeof(*rows);
 	for (size_t i = 0; i < count; i++) {
+		elf_order_dynamic(&elf->head, &rows[i]);
 		if (rows[i].d_tag == DT_STRTAB)
 			address = rows[i].d_un.d_ptr;
 	}
@@ -331,6 +326,7 @@ closure_try(struct closure *c, const struct elf *elf, const char *dir, size_t n,
 static int
 closure_find_library(struct closure *c, const struct elf *elf, const char *name, struct error *err)
 {
+	const struct arch *arch = arch_of_machine(c->machine);
 	int r = 0;
 
 	if (strchr(name, '/'))
@@ -343,6 +339,13 @@ closure_find_library(struct closure *c, const struct elf *elf, const char *name,
 	}
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(library_dirs); i++)
 		r = closure_try(c, elf, library_dirs[i], strlen(library_dirs[i]), name, err);
+	for (size_t i = 0; r == 0 && i < 2; i++) {
+		char dir[STRING_MAX];
+
+		(void)snprintf(dir, sizeof(dir), "%s/%s", i == 0 ? "/lib" : "/usr/lib",
+			       arch ? arch->triplet : "");
+		r = closure_try(c, elf, dir, strlen(dir), name, err);
+	}
 	/* A library that is loaded already need not be where this file would look for it: those of
 	 * systemd find one another by way of the programs. */
 	for (size_t i = 0; r == 0 && i < c->n; i++) {

@@ -2,19 +2,22 @@
 /* ELF headers of programs and kernel modules. Pure functions over bytes. */
 #pragma once
 
+#include <elf.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "lib/error.h"
 
-/* Stores the e_machine of an architecture as named by uname(1) ("x86_64", "aarch64"); NULL
- * stands for that of this machine. INVALID_ARGUMENT with a list of the known names for any
- * other. */
-int elf_machine(const char *arch, uint16_t *out, struct error *err);
+/* Copies the header of an ELF file, sizeof(*out) bytes, in the byte order of this machine. */
+void elf_read_head(const uint8_t *bytes, Elf64_Ehdr *out);
+/* Puts a program header, or a row of the dynamic section, of the file with that header into the
+ * byte order of this machine. */
+void elf_order_part(const Elf64_Ehdr *head, Elf64_Phdr *part);
+void elf_order_dynamic(const Elf64_Ehdr *head, Elf64_Dyn *row);
 
-/* Checks that the file is a 64-bit ELF file for the machine. Its first 64 bytes suffice. `what`
- * names it in messages. */
+/* Checks that the file is a 64-bit ELF file for the machine, in its byte order. Its first 64 bytes
+ * suffice. `what` names it in messages. */
 int elf_check(const char *what, const uint8_t *bytes, size_t n, uint16_t machine,
 	      struct error *err);
 

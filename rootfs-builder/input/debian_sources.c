@@ -42,23 +42,6 @@ static int sources_read_list(struct search *search, FILE *file);
 static int sources_read_deb822(struct search *search, FILE *file);
 static int sources_take(struct search *search, const struct entry *entry);
 
-const char *
-debian_arch(const char *machine)
-{
-	static const struct {
-		const char *machine, *arch;
-	} rows[] = {
-		{ "x86_64", "amd64" },    { "aarch64", "arm64" }, { "riscv64", "riscv64" },
-		{ "ppc64le", "ppc64el" }, { "s390x", "s390x" },   { "armv7l", "armhf" },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		if (!strcmp(rows[i].machine, machine))
-			return rows[i].arch;
-	}
-	return NULL;
-}
-
 void
 debian_sources_release(struct debian_sources *sources)
 {

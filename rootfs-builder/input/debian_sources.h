@@ -22,6 +22,3 @@ int debian_sources_find(struct debian_sources *sources, const char *etc, const c
 			const char *own, const char *const *mirrors, struct error *err);
 
 void debian_sources_release(struct debian_sources *sources);
-
-/* Returns the name that Debian has for an architecture of uname(1), or NULL. */
-const char *debian_arch(const char *machine);

@@ -33,6 +33,7 @@
 #include "lib/parse.h"
 #include "rootfs-builder/build.h"
 #include "rootfs-builder/input/debian_sources.h"
+#include "rootfs-builder/guest/arch.h"
 #include "rootfs-builder/guest/prune.h"
 #include "rootfs-builder/work/tool.h"
 
@@ -188,12 +189,7 @@ debian_check_arch(struct debian *d, struct error *err)
 
 	if (uname(&here) < 0)
 		return error_sys(err, "failed to read the name of this machine");
-	if (!want)
-		want = here.machine;
-	d->arch = debian_arch(want);
-	if (!d->arch)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "Debian has no architecture for %s",
-				 want);
+	d->arch = arch_find(want)->debian;
 	if (!strcmp(want, here.machine))
 		return 0;
 	if (asprintf(&handler, "/proc/sys/fs/binfmt_misc/qemu-%s", want) < 0) {

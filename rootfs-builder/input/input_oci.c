@@ -26,6 +26,7 @@
 #include "rootfs-builder/build.h"
 #include "rootfs-builder/image/content.h"
 #include "rootfs-builder/archive/tarread.h"
+#include "rootfs-builder/guest/arch.h"
 
 #define JSON_DOCUMENT_MAX ((uint64_t)4 << 20)
 /* An index in an index in the index. */
@@ -62,13 +63,6 @@ struct layer {
 	struct error *err;
 	bool has_failed;
 	uint8_t packed[CHUNK], bytes[CHUNK];
-};
-
-static const struct {
-	const char *arch, *go;
-} arch_names[] = {
-	{ "x86_64", "amd64" }, { "aarch64", "arm64" },   { "riscv64", "riscv64" },
-	{ "s390x", "s390x" },  { "ppc64le", "ppc64le" },
 };
 
 static const char *const manifest_types[] = {
@@ -162,19 +156,16 @@ oci_split(const char *source, const char **wanted)
 static int
 oci_read(struct build *build, const char *source, struct error *err)
 {
-	struct oci oci = { .build = build, .store = IMAGE_INIT };
+	struct oci oci = {
+		.build = build,
+		.store = IMAGE_INIT,
+		.arch = arch_find(build->spec->arch)->oci,
+	};
 	auto_free char *path = oci_split(source, &oci.wanted);
 	int r;
 
 	if (!path)
 		return error_nomem(err, "reading an image");
-	for (size_t i = 0; i < ARRAY_LEN(arch_names); i++) {
-		if (!strcmp(arch_names[i].arch, build->spec->arch))
-			oci.arch = arch_names[i].go;
-	}
-	if (!oci.arch)
-		return error_set(err, ERROR_UNIMPLEMENTED, "failed to read %s: architecture %s",
-				 path, build->spec->arch);
 	r = oci_load_store(&oci, path, err);
 	if (r == 0) {
 		if (image_find(&oci.store, "index.json"))

@@ -17,6 +17,7 @@
 #include "lib/io.h"
 #include "rootfs-builder/filesystem/disk_layout.h"
 #include "rootfs-builder/filesystem/filesystem.h"
+#include "rootfs-builder/guest/arch.h"
 #include "rootfs-builder/work/tool.h"
 #include "rootfs-builder/filesystem/verity.h"
 
@@ -25,22 +26,6 @@
 #define ALIGN_DAX   (128 * MIB)
 #define ALIGN_PLAIN (2 * MIB)
 #define CHUNK       ((size_t)1 << 20)
-
-/* Types of GPT partitions: those of the Discoverable Partitions Specification for a root and the
- * hash tree of a root. */
-static const struct {
-	const char *arch, *root, *verity;
-} disk_types[] = {
-	{ "x86_64", "4f68bce3-e8cd-4db1-96e7-fbcaf984b709",
-	  "2c7357ed-ebd2-46d9-aec1-23d437ec2bf5" },
-	{ "aarch64", "b921b045-1df0-41c3-af44-4c6f280d3fae",
-	  "df3300ce-d69f-4c92-978c-9bfb0f38d820" },
-	{ "riscv64", "72ec70a6-cf74-40e6-bd49-4bda08e8f224",
-	  "b6ed5582-440b-4209-b8da-5ff7c419ea3d" },
-	{ "s390x", "5eead9a9-fe09-4a1e-a1d7-520d00531306", "b325bfbe-c7be-4ab8-8357-139e652d2f6b" },
-};
-/* Linux file system data, for other machines. */
-#define TYPE_DATA "0fc63daf-8483-4772-8e79-3d69d8477de4"
 
 /* One image that is being written. */
 struct disk {
@@ -239,7 +224,8 @@ disk_write_gpt(struct disk *disk, struct error *err)
 	const struct disk_layout *layout = &disk->layout;
 	auto_free char *file = work_path(disk->build->work, "gpt", err);
 	auto_free char *script = file ? work_path(disk->build->work, "gpt.script", err) : NULL;
-	const char *type[DISK_PARTS_MAX] = { TYPE_DATA, TYPE_DATA };
+	const struct arch *arch = arch_find(disk->build->spec->arch);
+	const char *type[DISK_PARTS_MAX] = { arch->gpt_root, arch->gpt_verity };
 	static const char *const names[] = { "root", "root-verity" };
 	char ids[DISK_PARTS_MAX][37], disk_id[37];
 	const char *argv[] = { "sfdisk", "-q", "--no-reread", "--no-tell-kernel", file, NULL };
@@ -250,12 +236,6 @@ disk_write_gpt(struct disk *disk, struct error *err)
 
 	if (!script)
 		return -1;
-	for (size_t i = 0; i < ARRAY_LEN(disk_types); i++) {
-		if (strcmp(disk_types[i].arch, disk->build->spec->arch) == 0) {
-			type[0] = disk_types[i].root;
-			type[1] = disk_types[i].verity;
-		}
-	}
 	disk_part_ids(disk, ids);
 	build_uuid(disk->build, "disk-uuid", disk_id);
 	f = fopen(script, "we");

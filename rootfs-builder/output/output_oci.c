@@ -17,6 +17,7 @@
 #include "lib/path.h"
 #include "rootfs-builder/build.h"
 #include "rootfs-builder/archive/tarwrite.h"
+#include "rootfs-builder/guest/arch.h"
 
 #define DIGEST_LEN (sizeof("sha256:") - 1 + 2 * SHA256_DIGEST_SIZE)
 #define JSON_MAX   ((size_t)64 << 10)
@@ -38,14 +39,6 @@ struct layout_dir {
 
 static int oci_write_layer(struct layout_dir *dir, struct error *err);
 static int oci_write_documents(struct layout_dir *dir, struct error *err);
-
-static const char *
-oci_arch(const struct build_spec *spec)
-{
-	if (!strcmp(spec->arch, "x86_64"))
-		return "amd64";
-	return !strcmp(spec->arch, "aarch64") ? "arm64" : spec->arch;
-}
 
 static int
 oci_check(const struct build_spec *spec, struct error *err)
@@ -202,7 +195,7 @@ oci_put_config(const struct layout_dir *dir, struct json_put *w)
 {
 	json_put_begin(w, NULL, '{');
 	json_put_text(w, "created", dir->created);
-	json_put_text(w, "architecture", oci_arch(dir->build->spec));
+	json_put_text(w, "architecture", arch_find(dir->build->spec->arch)->oci);
 	json_put_text(w, "os", "linux");
 	json_put_begin(w, "config", '{');
 	json_put_begin(w, "Cmd", '[');
@@ -252,7 +245,7 @@ oci_put_index(const struct layout_dir *dir, struct json_put *w)
 	json_put_begin(w, "manifests", '[');
 	oci_put_descriptor(w, NULL, "application/vnd.oci.image.manifest.v1+json", &dir->manifest);
 	json_put_begin(w, "platform", '{');
-	json_put_text(w, "architecture", oci_arch(dir->build->spec));
+	json_put_text(w, "architecture", arch_find(dir->build->spec->arch)->oci);
 	json_put_text(w, "os", "linux");
 	json_put_end(w, '}');
 	json_put_begin(w, "annotations", '{');

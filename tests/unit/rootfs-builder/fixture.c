@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include <elf.h>
+#include <endian.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,6 +154,19 @@ put_elf(const char *path, uint16_t machine, const char *interp)
 		memcpy(file.name, interp, strlen(interp));
 		file.interp.p_offset = (Elf64_Off)((char *)file.name - (char *)&file);
 		file.interp.p_filesz = strlen(interp) + 1;
+	}
+	/* The fields above, in the byte order of s390x. */
+	if (machine == EM_S390) {
+		file.head.e_ident[EI_DATA] = ELFDATA2MSB;
+		file.head.e_type = htobe16(file.head.e_type);
+		file.head.e_machine = htobe16(file.head.e_machine);
+		file.head.e_phoff = htobe64(file.head.e_phoff);
+		file.head.e_phentsize = htobe16(file.head.e_phentsize);
+		file.head.e_phnum = htobe16(file.head.e_phnum);
+		file.load.p_type = htobe32(file.load.p_type);
+		file.interp.p_type = htobe32(file.interp.p_type);
+		file.interp.p_offset = htobe64(file.interp.p_offset);
+		file.interp.p_filesz = htobe64(file.interp.p_filesz);
 	}
 	put_file(path, &file, sizeof(file), 0755);
 }

@@ -2,6 +2,7 @@
 /* Complete builds: reproducible output, the layout, and the causes of failure. */
 #include <dirent.h>
 #include <elf.h>
+#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -11,6 +12,8 @@
 
 #include "fixture.h"
 #include "lib/cleanup.h"
+#include "rootfs-builder/guest/arch.h"
+#include "rootfs-builder/guest/elffile.h"
 #include "rootfs-builder/initrd.h"
 #include "tests/support/check.h"
 
@@ -119,6 +122,49 @@ Test(initrd, other_agent)
 }
 
 /* A userland with a merged /usr, an init and settings of its own. */
+/* Programs of each architecture are read in its byte order, and no other program is accepted. */
+Test(initrd, architectures)
+{
+	static const char *const names[] = { "x86_64", "aarch64", "riscv64", "s390x" };
+	auto_free char *text = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const struct arch *arch = arch_find(names[i]);
+
+		REQUIRE(arch, "%s", names[i]);
+		CHECK_STR(arch->name, names[i]);
+		CHECK_EQ(arch_of_machine(arch->machine), arch);
+		spec.arch = names[i];
+		put_elf(spec.init, arch->machine, NULL);
+		REQUIRE_OK(initrd_build(&spec, NULL, &err), &err);
+		put_elf(spec.init, arch->machine, "/lib/ld.so");
+		CHECK_FAILS(initrd_build(&spec, NULL, &err), &err, ERROR_INVALID_ARGUMENT,
+			    "/init is not a static program: it needs the interpreter /lib/ld.so");
+		put_elf(spec.init, arch->machine == EM_S390 ? EM_RISCV : EM_S390, NULL);
+		free(text);
+		REQUIRE_GT(asprintf(&text, "/init is for %s (machine %u), the image is for %s",
+				    arch->machine == EM_S390 ? "riscv64" : "s390x",
+				    arch->machine == EM_S390 ? EM_RISCV : EM_S390, names[i]),
+			   0);
+		CHECK_FAILS(initrd_build(&spec, NULL, &err), &err, ERROR_INVALID_ARGUMENT, text);
+	}
+}
+
+/* The other byte order is that of another machine, also where the number of the machine fits. */
+Test(initrd, byte_order)
+{
+	Elf64_Ehdr head = {
+		.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB },
+		.e_machine = htole16(EM_S390),
+	};
+
+	CHECK_FAILS(elf_check("x", (const uint8_t *)&head, sizeof(head), EM_S390, &err), &err,
+		    ERROR_INVALID_ARGUMENT, "x: byte order is not that of s390x");
+	head.e_ident[EI_DATA] = ELFDATANONE;
+	CHECK_FAILS(elf_check("x", (const uint8_t *)&head, sizeof(head), EM_S390, &err), &err,
+		    ERROR_INVALID_ARGUMENT, "x is not a 64-bit ELF file");
+}
+
 Test(initrd, userland)
 {
 	const char *const trees[] = { path_in(dir, "tree"), NULL };

@@ -7,6 +7,7 @@
 
 #include "tests/unit/rootfs-builder/fixture.h"
 #include "lib/cleanup.h"
+#include "rootfs-builder/guest/arch.h"
 #include "rootfs-builder/guest/closure.h"
 #include "rootfs-builder/guest/elffile.h"
 #include "tests/support/check.h"
@@ -20,7 +21,7 @@ static void
 init(void)
 {
 	dir = scratch_dir(NULL);
-	REQUIRE_OK(elf_machine(NULL, &machine, &err), &err);
+	machine = arch_require(NULL, &err)->machine;
 	put_elf(path_in(dir, "static"), machine, NULL);
 	REQUIRE_OK(image_add_file(&image, "/bin/agent", 0755, path_in(dir, "static"), &err), &err);
 	REQUIRE_OK(image_add_symlink(&image, "/sbin/init", "/bin/agent", &err), &err);

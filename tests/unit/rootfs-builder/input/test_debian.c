@@ -122,13 +122,6 @@ Test(debian, mirrors)
 	}
 }
 
-Test(debian, architectures)
-{
-	CHECK_STR(debian_arch("x86_64"), "amd64");
-	CHECK_STR(debian_arch("aarch64"), "arm64");
-	CHECK_EQ(debian_arch("pdp11"), NULL);
-}
-
 /* ---- packages ---- */
 
 static void
