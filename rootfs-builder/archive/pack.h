@@ -29,6 +29,10 @@ struct packer;
 
 /* Starts a stream at the current position of fd, which the caller continues to own. */
 struct packer *packer_new(int fd, enum pack_format format, struct error *err);
+
+/* Prefers speed to size, for a file that does not leave this machine. To be called before the first
+ * write; changes zstd only. */
+void packer_set_fast(struct packer *packer);
 int packer_write(struct packer *packer, const void *data, size_t n, struct error *err);
 
 /* Ends the stream. Stores the bytes before (*in) and after compression (*out); either may be

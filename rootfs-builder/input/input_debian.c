@@ -762,6 +762,7 @@ debian_store(const char *from, const char *to, struct error *err)
 	packer = packer_new(out, PACK_ZSTD, err);
 	if (!packer)
 		return -1;
+	packer_set_fast(packer);
 	while (work_check(err) == 0 && (n = read_full(in, bytes, STORE_CHUNK)) > 0 &&
 	       packer_write(packer, bytes, (size_t)n, err) == 0)
 		;

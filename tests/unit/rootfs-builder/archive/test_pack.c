@@ -81,6 +81,38 @@ Test(pack, round_trip)
 	}
 }
 
+/* The level of gzip changes within a large archive. */
+Test(pack, large_gzip)
+{
+	const size_t n = (17 << 20) + 5;
+	auto_free uint8_t *bytes = calloc(1, n), *back = NULL;
+	const char *dir = scratch_dir(NULL), *file = path_in(dir, "x");
+	char *const list[] = { "gzip", "-t", "x", NULL };
+	struct error err = ERROR_INIT;
+	size_t got = 0;
+	char *out;
+
+	/* Both sides of the change, which comes after 16 MiB. */
+	for (size_t i = 0; i < 4; i++)
+		make_bytes(bytes + (15 << 20) + i * (500 << 10), 500 << 10);
+	{
+		auto_close int fd = open(file, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		struct packer *packer = packer_new(fd, PACK_GZIP, &err);
+
+		REQUIRE(packer, "%s", err.msg);
+		for (size_t at = 0; at < n; at += 1000003)
+			REQUIRE_OK(packer_write(packer, bytes + at,
+						n - at < 1000003 ? n - at : 1000003, &err),
+				   &err);
+		REQUIRE_OK(packer_finish(packer, NULL, NULL, &err), &err);
+		packer_free(packer);
+	}
+	REQUIRE_OK(unpack_file(file, n, &back, &got, &err), &err);
+	REQUIRE_EQ(got, n);
+	CHECK(!memcmp(back, bytes, n));
+	REQUIRE_EQ(run_program(dir, NULL, list, &out), 0, "%s", out);
+}
+
 /* gzip, zstd and xz read our output, and we read theirs. */
 Test(pack, other_programs)
 {
