@@ -153,26 +153,33 @@ build_hash_content(const uint8_t *bytes, size_t n, void *data, struct error *err
 	return work_check(err);
 }
 
-/* Hashes each entry as "PATH\0MODE UID GID MAJOR MINOR SIZE\0" and its content. */
+/* Hashes each entry as "PATH\0MODE UID GID MAJOR MINOR SIZE\0", the first name of a hard link, its
+ * attributes and its content. */
 static int
 build_set_digest(struct build *build, struct error *err)
 {
 	uint8_t sum[SHA256_DIGEST_SIZE];
+	auto_free struct image_links *links = image_links(&build->image, err);
 	struct sha256_ctx hash;
 	char text[128];
 
+	if (!links)
+		return -1;
 	sha256_init(&hash);
 	build_hash_text(&hash, "tatami-rootfs image 1");
 	(void)snprintf(text, sizeof(text), "%u", build->spec->epoch);
 	build_hash_text(&hash, text);
 	for (size_t i = 0; i < build->image.n; i++) {
 		const struct image_entry *entry = build->image.entries[i];
+		const struct image_links *group = &links[entry->link_group];
 
 		build_hash_text(&hash, entry->path);
 		(void)snprintf(text, sizeof(text), "%o %u %u %u %u %llu", entry->mode, entry->uid,
 			       entry->gid, entry->dev_major, entry->dev_minor,
 			       (unsigned long long)entry->size);
 		build_hash_text(&hash, text);
+		if (group->n && group->first != i)
+			build_hash_text(&hash, build->image.entries[group->first]->path);
 		for (const struct image_xattr *x = entry->xattrs; x; x = x->next) {
 			(void)snprintf(text, sizeof(text), "%zu", x->n);
 			build_hash_text(&hash, x->name);

@@ -90,8 +90,11 @@ initrd_write_out(const struct initrd_spec *spec, struct image *image, uint16_t m
 		 struct initrd_result *result, struct error *err)
 {
 	struct hostfile file;
+	char losses[500];
 	int r;
 
+	if (spec->note && cpio_describe_losses(image, losses, sizeof(losses)))
+		spec->note(losses, spec->note_data);
 	if (hostfile_create(&file, spec->output, err) < 0)
 		return -1;
 	r = initrd_pack(spec, image, file.fd, result, err);

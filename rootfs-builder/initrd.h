@@ -58,7 +58,8 @@ struct initrd_spec {
 	const char *arch;
 	/* Time of every entry in seconds since 1970. */
 	uint32_t epoch;
-	/* Called with the name of each module that was left out; or NULL. */
+	/* Called with a sentence about each module and about attributes that were left out; or
+	 * NULL. */
 	void (*note)(const char *text, void *data);
 	void *note_data;
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "lib/cleanup.h"
 #include "lib/parse.h"
 #include "rootfs-builder/image/content.h"
 
@@ -42,7 +43,6 @@ struct writer {
 	struct packer *packer;
 	/* Bytes written so far. */
 	uint64_t at;
-	uint32_t mtime;
 };
 
 /* The entry whose content is being written. */
@@ -61,8 +61,8 @@ struct reader {
 
 static int cpio_put_header(struct writer *w, const char *name, const uint32_t fields[FIELDS],
 			   struct error *err);
-static int cpio_put_entry(struct writer *w, struct image_entry *entry, uint32_t ino,
-			  struct error *err);
+static int cpio_put_entry(struct writer *w, struct image_entry *entry,
+			  const struct cpio_member *member, struct error *err);
 static int cpio_put_content(const uint8_t *bytes, size_t n, void *data, struct error *err);
 static int cpio_next_header(struct reader *r, char *first, struct error *err);
 static int cpio_get_all(struct reader *r, void *out, size_t n, struct error *err);
@@ -92,11 +92,17 @@ cpio_write(struct image *image, uint32_t mtime, struct packer *packer, struct er
 		[FIELD_NLINK] = 1,
 		[FIELD_NAME_LEN] = sizeof(TRAILER),
 	};
-	struct writer w = { .packer = packer, .mtime = mtime };
+	struct writer w = { .packer = packer };
+	auto_free struct image_links *links = NULL;
 
 	image_sort(image);
+	links = image_links(image, err);
+	if (!links)
+		return -1;
 	for (size_t i = 0; i < image->n; i++) {
-		if (cpio_put_entry(&w, image->entries[i], (uint32_t)i + 1, err) < 0)
+		const struct cpio_member member = cpio_describe(image, i, links, mtime);
+
+		if (cpio_put_entry(&w, image->entries[i], &member, err) < 0)
 			return -1;
 	}
 	if (cpio_put_header(&w, TRAILER, end, err) < 0)
@@ -119,28 +125,57 @@ cpio_put_header(struct writer *w, const char *name, const uint32_t fields[FIELDS
 	return cpio_put_padding(w, 4, err);
 }
 
+struct cpio_member
+cpio_describe(const struct image *image, size_t i, const struct image_links *links, uint32_t mtime)
+{
+	const struct image_entry *entry = image->entries[i];
+	const struct image_links *group = &links[entry->link_group];
+	struct cpio_member member = {
+		.path = entry->path,
+		.ino = (uint32_t)i + 1,
+		.mode = entry->mode,
+		.uid = entry->uid,
+		.gid = entry->gid,
+		.nlink = S_ISDIR(entry->mode) ? 2 : 1,
+		.mtime = mtime,
+		.dev_major = entry->dev_major,
+		.dev_minor = entry->dev_minor,
+		.size = entry->size,
+	};
+
+	/* The kernel links nothing but files with each other. */
+	if (!S_ISREG(entry->mode) || group->n < 2)
+		return member;
+	member.ino = (uint32_t)group->first + 1;
+	member.nlink = group->n;
+	if (i != group->last)
+		member.size = 0;
+	return member;
+}
+
 static int
-cpio_put_entry(struct writer *w, struct image_entry *entry, uint32_t ino, struct error *err)
+cpio_put_entry(struct writer *w, struct image_entry *entry, const struct cpio_member *member,
+	       struct error *err)
 {
 	uint32_t fields[FIELDS] = {
-		[FIELD_INO] = ino,
-		[FIELD_MODE] = entry->mode,
-		[FIELD_UID] = entry->uid,
-		[FIELD_GID] = entry->gid,
-		[FIELD_NLINK] = S_ISDIR(entry->mode) ? 2 : 1,
-		[FIELD_MTIME] = w->mtime,
+		[FIELD_INO] = member->ino,
+		[FIELD_MODE] = member->mode,
+		[FIELD_UID] = member->uid,
+		[FIELD_GID] = member->gid,
+		[FIELD_NLINK] = member->nlink,
+		[FIELD_MTIME] = member->mtime,
 		/* Below 4 GiB: see image_add_file(). */
-		[FIELD_SIZE] = (uint32_t)entry->size,
-		[FIELD_DEV_MAJOR] = entry->dev_major,
-		[FIELD_DEV_MINOR] = entry->dev_minor,
-		[FIELD_NAME_LEN] = (uint32_t)strlen(entry->path) + 1,
+		[FIELD_SIZE] = (uint32_t)member->size,
+		[FIELD_DEV_MAJOR] = member->dev_major,
+		[FIELD_DEV_MINOR] = member->dev_minor,
+		[FIELD_NAME_LEN] = (uint32_t)strlen(member->path) + 1,
 	};
 	struct content content = { w, entry };
 
-	if (cpio_put_header(w, entry->path, fields, err) < 0)
+	if (cpio_put_header(w, member->path, fields, err) < 0)
 		return -1;
 	entry->crc = (uint32_t)crc32(0, NULL, 0);
-	if (content_read(entry, cpio_put_content, &content, err) < 0)
+	if (member->size && content_read(entry, cpio_put_content, &content, err) < 0)
 		return -1;
 	return cpio_put_padding(w, 4, err);
 }
@@ -152,6 +187,45 @@ cpio_put_content(const uint8_t *bytes, size_t n, void *data, struct error *err)
 
 	content->entry->crc = (uint32_t)crc32(content->entry->crc, bytes, (uInt)n);
 	return cpio_put(content->writer, bytes, n, err);
+}
+
+/* Returns the attribute that a file misses most, or NULL. */
+static const struct image_xattr *
+cpio_worst_loss(const struct image_entry *entry)
+{
+	for (const struct image_xattr *x = entry->xattrs; x; x = x->next) {
+		if (!strcmp(x->name, "security.capability"))
+			return x;
+	}
+	return entry->xattrs;
+}
+
+bool
+cpio_describe_losses(const struct image *image, char *out, size_t size)
+{
+	const struct image_xattr *worst = NULL;
+	const char *path = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < image->n; i++) {
+		const struct image_xattr *loss = cpio_worst_loss(image->entries[i]);
+
+		if (!loss)
+			continue;
+		n++;
+		if (!worst || (!strcmp(loss->name, "security.capability") &&
+			       strcmp(worst->name, "security.capability") != 0)) {
+			worst = loss;
+			path = image->entries[i]->path;
+		}
+	}
+	if (!worst)
+		return false;
+	(void)snprintf(out, size,
+		       "an initrd has no extended attributes, such as file capabilities: those of "
+		       "%zu file%s were left out, of /%.200s (%.100s) for example",
+		       n, n == 1 ? "" : "s", path, worst->name);
+	return true;
 }
 
 int

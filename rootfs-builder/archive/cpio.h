@@ -12,8 +12,9 @@
 #include "rootfs-builder/archive/pack.h"
 
 /* Sorts the image and writes a complete archive of it. Entries are numbered in order, and all
- * have the time `mtime` (seconds since 1970). Sets the crc of each entry. The caller finishes
- * the packer. ABORTED if a source file has changed since it was added. */
+ * have the time `mtime` (seconds since 1970). Hard links to a file have the number of the first of
+ * them, and the last has the content. Sets the crc of each entry: that of the member's content. The
+ * caller finishes the packer. ABORTED if a source file has changed since it was added. */
 int cpio_write(struct image *image, uint32_t mtime, struct packer *packer, struct error *err);
 
 /* A member as described by its header. `path` is valid until the next member is read. */
@@ -22,6 +23,14 @@ struct cpio_member {
 	uint32_t ino, mode, uid, gid, nlink, mtime, dev_major, dev_minor;
 	uint64_t size;
 };
+
+/* Returns the member that cpio_write() writes for the entry with this index of a sorted image. */
+struct cpio_member cpio_describe(const struct image *image, size_t i,
+				 const struct image_links *links, uint32_t mtime);
+
+/* Describes the attributes of an image, which the format cannot hold. Returns false if there are
+ * none. */
+bool cpio_describe_losses(const struct image *image, char *out, size_t size);
 
 /* Callbacks of cpio_read(). Reading stops when one returns -1. */
 struct cpio_visitor {

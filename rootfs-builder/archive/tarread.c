@@ -179,7 +179,16 @@ tar_add_member(struct tar *tar, struct archive_entry *member, struct error *err)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "%.200s: unknown type %o", path,
 				 type);
 	}
-	if (r < 0 || tar_set_owner(tar, member, path, err) < 0)
+	if (r < 0)
+		return -1;
+	/* A directory that a symlink leads to keeps its owner and attributes. */
+	if (type == AE_IFDIR) {
+		const struct image_entry *entry = image_find(image, path);
+
+		if (entry && S_ISLNK(entry->mode))
+			return 0;
+	}
+	if (tar_set_owner(tar, member, path, err) < 0)
 		return -1;
 	return tar_set_xattrs(tar, member, path, err);
 }
@@ -327,13 +336,6 @@ tar_set_owner(struct tar *tar, struct archive_entry *member, const char *path, s
 	if (uid < 0 || uid >= UINT32_MAX || gid < 0 || gid >= UINT32_MAX)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "%.200s: invalid owner %lld:%lld",
 				 path, (long long)uid, (long long)gid);
-	/* A directory that a symlink leads to keeps its owner. */
-	if (S_ISDIR(archive_entry_filetype(member))) {
-		const struct image_entry *entry = image_find(&tar->build->image, path);
-
-		if (entry && S_ISLNK(entry->mode))
-			return 0;
-	}
 	return image_set_owner(&tar->build->image, path, (uint32_t)uid, (uint32_t)gid, err);
 }
 

@@ -30,23 +30,13 @@ static int sink_put_entry(struct tar_sink *sink, struct archive_entry *member,
 			  const struct image_entry *first, struct error *err);
 static int sink_take(const uint8_t *bytes, size_t n, void *data, struct error *err);
 
-/* The first entry of each group of hard links, by the number of the group. */
-static const struct image_entry **
-tar_first_links(const struct image *image, struct error *err)
+/* Returns the entry whose hard link this one is, or NULL. */
+static const struct image_entry *
+tar_first_link(const struct image *image, const struct image_links *links, size_t i)
 {
-	const struct image_entry **first = calloc((size_t)image->n_link_groups + 1, sizeof(*first));
+	const struct image_links *group = &links[image->entries[i]->link_group];
 
-	if (!first) {
-		error_nomem(err, "writing an archive");
-		return NULL;
-	}
-	for (size_t i = 0; i < image->n; i++) {
-		const struct image_entry *entry = image->entries[i];
-
-		if (entry->link_group && !first[entry->link_group])
-			first[entry->link_group] = entry;
-	}
-	return first;
+	return group->n && group->first != i ? image->entries[group->first] : NULL;
 }
 
 static int
@@ -63,10 +53,10 @@ sink_failed(struct tar_sink *sink, struct error *err)
 int
 tar_write(struct build *build, struct packer *packer, struct sha256_ctx *hash, struct error *err)
 {
-	auto_free const struct image_entry **first = tar_first_links(&build->image, err);
+	auto_free struct image_links *links = image_links(&build->image, err);
 	struct tar_sink sink = { .build = build, .packer = packer, .hash = hash, .err = err };
 	struct archive_entry *member = archive_entry_new();
-	int r = first ? 0 : -1;
+	int r = links ? 0 : -1;
 
 	(void)setlocale(LC_CTYPE, "C.UTF-8");
 	sink.archive = archive_write_new();
@@ -83,7 +73,7 @@ tar_write(struct build *build, struct packer *packer, struct sha256_ctx *hash, s
 		r = sink_failed(&sink, err);
 	for (size_t i = 0; r == 0 && i < build->image.n; i++) {
 		sink.entry = build->image.entries[i];
-		r = sink_put_entry(&sink, member, first[sink.entry->link_group], err);
+		r = sink_put_entry(&sink, member, tar_first_link(&build->image, links, i), err);
 		report_progress(build->report, i, build->image.n);
 	}
 	if (r == 0 && archive_write_close(sink.archive) != ARCHIVE_OK)
@@ -113,7 +103,7 @@ sink_put_entry(struct tar_sink *sink, struct archive_entry *member, const struct
 	       struct error *err)
 {
 	struct image_entry *entry = sink->entry;
-	bool is_link = first && first != entry;
+	bool is_link = first != NULL;
 	int r;
 
 	if (work_check(err) < 0)
@@ -185,7 +175,7 @@ tar_verify_entry(struct archive *archive, struct archive_entry *member,
 		return tar_differs(err, entry->path, "name");
 	if (archive_entry_uid(member) != entry->uid || archive_entry_gid(member) != entry->gid)
 		return tar_differs(err, entry->path, "owner");
-	if (first && first != entry)
+	if (first)
 		return archive_entry_hardlink(member) &&
 				       !strcmp(archive_entry_hardlink(member), first->path)
 			       ? 0
@@ -233,13 +223,13 @@ tar_write_file(struct build *build, const char *path, enum pack_format format,
 int
 tar_verify(struct build *build, const char *path, struct error *err)
 {
-	auto_free const struct image_entry **first = tar_first_links(&build->image, err);
+	auto_free struct image_links *links = image_links(&build->image, err);
 	struct archive *archive = archive_read_new();
 	struct archive_entry *member;
 	int r = 0, got = ARCHIVE_OK;
 	size_t i = 0;
 
-	if (!first || !archive) {
+	if (!links || !archive) {
 		error_nomem(err, "verifying an archive");
 		(void)archive_read_free(archive);
 		return -1;
@@ -258,7 +248,7 @@ tar_verify(struct build *build, const char *path, struct error *err)
 				      "failed to verify the archive: too many members");
 		else
 			r = tar_verify_entry(archive, member, build->image.entries[i],
-					     first[build->image.entries[i]->link_group], err);
+					     tar_first_link(&build->image, links, i), err);
 		i++;
 	}
 	if (r == 0 && got < ARCHIVE_WARN)

@@ -4,6 +4,7 @@
  * ordinary user could not give to files. It takes all times from SOURCE_DATE_EPOCH.
  */
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -27,6 +28,34 @@ const struct filesystem_kind filesystem_squashfs = {
 	.default_pack = PACK_ZSTD,
 	.make = squashfs_make,
 };
+
+/* The file system knows three kinds of attributes, and sqfstar drops others silently. */
+static void
+squashfs_warn_of_losses(const struct build *build)
+{
+	static const char *const known[] = { "user.", "security.", "trusted." };
+	const struct image_entry *first = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < build->image.n; i++) {
+		const struct image_entry *entry = build->image.entries[i];
+
+		for (const struct image_xattr *x = entry->xattrs; x; x = x->next) {
+			bool is_known = false;
+
+			for (size_t k = 0; k < ARRAY_LEN(known); k++)
+				is_known |= !strncmp(x->name, known[k], strlen(known[k]));
+			if (is_known)
+				continue;
+			first = first ? first : entry;
+			n++;
+		}
+	}
+	if (first)
+		report_warn(build->report,
+			    "squashfs has no ACLs: %zu were left out, of /%s for example", n,
+			    first->path);
+}
 
 static int
 squashfs_make(struct build *build, const char *to, struct error *err)
@@ -60,6 +89,7 @@ squashfs_make(struct build *build, const char *to, struct error *err)
 	if (!archive || tool_need(argv[1], PACKAGE, err) < 0 ||
 	    tar_write_file(build, archive, PACK_NONE, NULL, err) < 0)
 		return -1;
+	squashfs_warn_of_losses(build);
 	in = open(archive, O_RDONLY | O_CLOEXEC);
 	if (in < 0)
 		return error_sys(err, "failed to open %s", archive);

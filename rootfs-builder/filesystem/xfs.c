@@ -31,6 +31,21 @@
 /* Times are stored as nanoseconds since 2^31 seconds before 1970. */
 #define TIME_OFFSET (UINT64_C(1) << 31)
 
+/* An ACL as an attribute of the kernel's interface and in xfs, which has at most 25 entries where
+ * the attributes are in the inode. */
+#define ACL_HEADER     ((size_t)4)
+#define ACL_ENTRY      ((size_t)8)
+#define XFS_ACL_HEADER ((size_t)4)
+#define XFS_ACL_ENTRY  ((size_t)12)
+#define XFS_ACL_MAX    (XFS_ACL_HEADER + 25 * XFS_ACL_ENTRY)
+
+static const struct {
+	const char *name, *stored;
+} acl_names[] = {
+	{ "system.posix_acl_access", "SGI_ACL_FILE" },
+	{ "system.posix_acl_default", "SGI_ACL_DEFAULT" },
+};
+
 /* The commands of xfs_db, and the number of inodes that they change. */
 struct script {
 	const struct build *build;
@@ -347,6 +362,33 @@ xfs_put_constants(struct script *script)
 	script->n_inodes++;
 }
 
+/* Converts an ACL (tag, permissions and id of each entry, little-endian) to the form of xfs:
+ * tag, id, permissions and padding. Returns its length, 0 if it is damaged. */
+static size_t
+xfs_make_acl(const struct image_xattr *acl, uint8_t out[XFS_ACL_MAX])
+{
+	size_t n = acl->n < ACL_HEADER ? 0 : (acl->n - ACL_HEADER) / ACL_ENTRY;
+	uint8_t *to = out;
+
+	if (acl->n != ACL_HEADER + n * ACL_ENTRY ||
+	    XFS_ACL_HEADER + n * XFS_ACL_ENTRY > XFS_ACL_MAX)
+		return 0;
+	*to++ = 0;
+	*to++ = 0;
+	*to++ = 0;
+	*to++ = (uint8_t)n;
+	for (size_t i = 0; i < n; i++) {
+		const uint8_t *from = acl->value + ACL_HEADER + i * ACL_ENTRY;
+		const uint8_t entry[XFS_ACL_ENTRY] = { 0,       0,       from[1], from[0],
+						       from[7], from[6], from[5], from[4],
+						       from[3], from[2], 0,       0 };
+
+		memcpy(to, entry, sizeof(entry));
+		to += sizeof(entry);
+	}
+	return (size_t)(to - out);
+}
+
 /* Puts attributes into the inode: each with a value of the right length, which is then replaced,
  * because on a command line it could not have every byte. */
 static int
@@ -357,21 +399,32 @@ xfs_put_attrs(struct script *script, const struct image_entry *entry, struct err
 	if (entry->xattrs)
 		(void)fprintf(script->file, "echo path = attributes of /%s\n", entry->path);
 	for (const struct image_xattr *x = entry->xattrs; x; x = x->next, i++) {
-		const char *dot = strchr(x->name, '.');
+		const char *dot = strchr(x->name, '.'), *name = dot ? dot + 1 : "";
+		const uint8_t *value = x->value;
+		uint8_t acl[XFS_ACL_MAX];
+		size_t n = x->n;
 		char field[64];
 		int space = !strncmp(x->name, "security.", 9)  ? 's'
 			    : !strncmp(x->name, "trusted.", 8) ? 'r'
 			    : !strncmp(x->name, "user.", 5)    ? 'u'
 							       : 0;
 
-		if (!space || strpbrk(dot, " \t\n") || x->n == 0)
+		for (size_t k = 0; k < ARRAY_LEN(acl_names); k++) {
+			if (strcmp(x->name, acl_names[k].name) != 0)
+				continue;
+			space = 'r';
+			name = acl_names[k].stored;
+			value = acl;
+			n = xfs_make_acl(x, acl);
+		}
+		if (!space || !*name || strpbrk(name, " \t\n") || n == 0)
 			return error_set(err, ERROR_INVALID_ARGUMENT,
 					 "failed to add /%.200s: its attribute %.100s cannot be "
 					 "stored in xfs; use another file system",
 					 entry->path, x->name);
-		(void)fprintf(script->file, "attr_set -%c -v %zu -- %s\n", space, x->n, dot + 1);
+		(void)fprintf(script->file, "attr_set -%c -v %zu -- %s\n", space, n, name);
 		(void)snprintf(field, sizeof(field), "a.sfattr.list[%u].value", i);
-		xfs_put_hex(script, field, x->value, x->n);
+		xfs_put_hex(script, field, value, n);
 	}
 	return 0;
 }

@@ -22,6 +22,7 @@ struct head {
 
 struct verify {
 	const struct image *image;
+	const struct image_links *links;
 	uint32_t mtime;
 	/* Index of the entry that the next member must match. */
 	size_t next;
@@ -29,7 +30,7 @@ struct verify {
 	struct head init, agent;
 };
 
-static int verify_find_program(const struct image *image, const char *path, struct head *head,
+static int verify_find_program(const struct verify *v, const char *path, struct head *head,
 			       struct error *err);
 static int verify_read_back(int fd, struct verify *v, struct error *err);
 static int verify_see_member(const struct cpio_member *member, void *data, struct error *err);
@@ -43,14 +44,18 @@ verify_archive(int fd, const struct image *image, uint32_t mtime, uint16_t machi
 	       bool static_init, struct error *err)
 {
 	auto_free struct verify *v = calloc(1, sizeof(*v));
+	auto_free struct image_links *links = image_links(image, err);
 
+	if (!links)
+		return -1;
 	if (!v)
 		return error_nomem(err, "verifying an archive");
 	v->image = image;
+	v->links = links;
 	v->mtime = mtime;
-	if (verify_find_program(image, "/init", &v->init, err) < 0 ||
-	    verify_find_program(image, "/sbin/init", &v->agent, err) < 0 ||
-	    verify_find_program(image, INITRD_AGENT_PATH, &v->agent, err) < 0 ||
+	if (verify_find_program(v, "/init", &v->init, err) < 0 ||
+	    verify_find_program(v, "/sbin/init", &v->agent, err) < 0 ||
+	    verify_find_program(v, INITRD_AGENT_PATH, &v->agent, err) < 0 ||
 	    verify_read_back(fd, v, err) < 0 ||
 	    verify_check_program(v, "/init", &v->init, static_init, machine, err) < 0 ||
 	    verify_check_program(v, INITRD_AGENT_PATH, &v->agent, false, machine, err) < 0)
@@ -60,14 +65,16 @@ verify_archive(int fd, const struct image *image, uint32_t mtime, uint16_t machi
 
 /* Finds the program that a path resolves to, which must be an executable file. */
 static int
-verify_find_program(const struct image *image, const char *path, struct head *head,
-		    struct error *err)
+verify_find_program(const struct verify *v, const char *path, struct head *head, struct error *err)
 {
-	head->entry = image_resolve(image, path, err);
+	head->entry = image_resolve(v->image, path, err);
 	if (!head->entry)
 		return -1;
 	if (!S_ISREG(head->entry->mode) || !(head->entry->mode & 0100))
 		return error_set(err, ERROR_INVALID_ARGUMENT, "%s is not an executable file", path);
+	/* The last of several hard links has the content. */
+	if (head->entry->link_group)
+		head->entry = v->image->entries[v->links[head->entry->link_group].last];
 	return 0;
 }
 
@@ -107,24 +114,24 @@ static int
 verify_see_member(const struct cpio_member *member, void *data, struct error *err)
 {
 	struct verify *v = data;
-	const struct image_entry *entry;
+	struct cpio_member want;
 
 	if (verify_check_last(v, err) < 0)
 		return -1;
 	if (v->next == v->image->n)
 		return error_set(err, ERROR_DATA_LOSS, "unexpected member %s", member->path);
-	entry = v->image->entries[v->next++];
-	if (strcmp(member->path, entry->path) != 0)
+	want = cpio_describe(v->image, v->next++, v->links, v->mtime);
+	if (strcmp(member->path, want.path) != 0)
 		return error_set(err, ERROR_DATA_LOSS, "/%s found in place of /%s", member->path,
-				 entry->path);
-	if (member->mode != entry->mode || member->size != entry->size)
-		return verify_differs(err, entry->path, "mode and size");
-	if (member->uid != entry->uid || member->gid != entry->gid)
-		return verify_differs(err, entry->path, "owner");
-	if (member->dev_major != entry->dev_major || member->dev_minor != entry->dev_minor)
-		return verify_differs(err, entry->path, "device number");
-	if (member->mtime != v->mtime || member->ino != v->next)
-		return verify_differs(err, entry->path, "time and number");
+				 want.path);
+	if (member->mode != want.mode || member->size != want.size)
+		return verify_differs(err, want.path, "mode and size");
+	if (member->uid != want.uid || member->gid != want.gid)
+		return verify_differs(err, want.path, "owner");
+	if (member->dev_major != want.dev_major || member->dev_minor != want.dev_minor)
+		return verify_differs(err, want.path, "device number");
+	if (member->mtime != want.mtime || member->ino != want.ino || member->nlink != want.nlink)
+		return verify_differs(err, want.path, "time and number");
 	v->crc = (uint32_t)crc32(0, NULL, 0);
 	return 0;
 }

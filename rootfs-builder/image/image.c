@@ -660,3 +660,24 @@ image_filter(struct image *image, bool (*keeps)(const struct image_entry *entry,
 	image->n = kept;
 	return removed;
 }
+
+struct image_links *
+image_links(const struct image *image, struct error *err)
+{
+	struct image_links *links = calloc((size_t)image->n_link_groups + 1, sizeof(*links));
+
+	if (!links) {
+		error_nomem(err, "finding hard links");
+		return NULL;
+	}
+	for (size_t i = 0; i < image->n; i++) {
+		struct image_links *group = &links[image->entries[i]->link_group];
+
+		if (!image->entries[i]->link_group)
+			continue;
+		if (!group->n++)
+			group->first = i;
+		group->last = i;
+	}
+	return links;
+}

@@ -83,8 +83,8 @@ int image_add_file(struct image *image, const char *path, uint32_t perm, const c
 		   struct error *err);
 
 /* Adds a directory tree of the host with its permissions. Entries are owned by root, or with
- * keep_owners by their owners on the host. Order, times, inode numbers and hard links are not
- * preserved; of extended attributes only file capabilities are. */
+ * keep_owners by their owners on the host. Hard links within the tree are preserved, and extended
+ * attributes except those that belong to the host; order, times and inode numbers are not. */
 int image_add_tree(struct image *image, const char *dir, bool keep_owners, struct error *err);
 
 /* The same below a path of the image, which is created as a directory. */
@@ -126,3 +126,13 @@ size_t image_filter(struct image *image, bool (*keeps)(const struct image_entry 
 
 /* Sorts the entries bytewise by path, so that a directory precedes its content. */
 void image_sort(struct image *image);
+
+/* A group of hard links: the indices of its first and last entry, and their number. */
+struct image_links {
+	size_t first, last;
+	uint32_t n;
+};
+
+/* Returns the groups by their number (link_group; 0 is empty), as long as the image does not
+ * change, or NULL. The caller frees them. */
+struct image_links *image_links(const struct image *image, struct error *err);

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,21 @@
 #include "lib/cleanup.h"
 #include "rootfs-builder/image/image.h"
 
+/* The values of all attributes of a file have at most this size (xattr(7)), and so have their
+ * names. */
+#define XATTR_MAX ((size_t)64 << 10)
+
+/* A file with several names, and the first of them in the image. */
+struct tree_file {
+	dev_t dev;
+	ino_t ino;
+	char path[];
+};
+
 struct tree {
 	struct image *image;
+	/* tsearch(3) tree of struct tree_file. */
+	void *files;
 	/* The directory on the host, and its path in the image: "", or with a final slash. */
 	const char *top, *prefix;
 	/* Its file system. */
@@ -33,8 +47,10 @@ static int tree_push(struct tree *tree, char *path);
 static int tree_read_dir(struct tree *tree, const char *dir, struct error *err);
 static int tree_add_one(struct tree *tree, int dirfd, const char *dir, const char *name,
 			struct error *err);
-static int tree_add_capability(struct tree *tree, const char *source, const char *path,
-			       struct error *err);
+static int tree_add_file(struct tree *tree, const char *source, const char *path,
+			 const struct stat *st, bool *linked, struct error *err);
+static int tree_add_xattrs(struct tree *tree, const char *source, const char *path, uint32_t mode,
+			   struct error *err);
 static int tree_add_dir(struct tree *tree, const char *path, const struct stat *st,
 			struct error *err);
 static int tree_add_symlink(struct tree *tree, int dirfd, const char *name, const char *path,
@@ -83,6 +99,7 @@ image_add_tree_at(struct image *image, const char *dir, const char *path, bool k
 	while (tree.n_todo)
 		free(tree.todo[--tree.n_todo]);
 	free(tree.todo);
+	tdestroy(tree.files, free);
 	return r < 0 ? error_wrap(err, "failed to add the tree %s", dir) : 0;
 }
 
@@ -146,6 +163,7 @@ static int
 tree_add_one(struct tree *tree, int dirfd, const char *dir, const char *name, struct error *err)
 {
 	auto_free char *path = NULL, *source = NULL;
+	bool linked = false;
 	struct stat st;
 	int r;
 
@@ -159,29 +177,107 @@ tree_add_one(struct tree *tree, int dirfd, const char *dir, const char *name, st
 	else if (S_ISLNK(st.st_mode))
 		r = tree_add_symlink(tree, dirfd, name, path, err);
 	else if (S_ISREG(st.st_mode))
-		r = image_add_file(tree->image, path, st.st_mode, source, err);
+		r = tree_add_file(tree, source, path, &st, &linked, err);
 	else
 		r = image_add_node(tree->image, path, st.st_mode, major(st.st_rdev),
 				   minor(st.st_rdev), err);
-	if (r < 0 || (S_ISREG(st.st_mode) && tree_add_capability(tree, source, path, err) < 0))
+	/* A hard link has both. */
+	if (r < 0 || linked)
+		return r;
+	if (tree_add_xattrs(tree, source, path, st.st_mode, err) < 0)
 		return -1;
 	return tree->keep_owners ? image_set_owner(tree->image, path, st.st_uid, st.st_gid, err)
 				 : 0;
 }
 
-/* Copies the file capabilities. Other extended attributes belong to the machine. */
 static int
-tree_add_capability(struct tree *tree, const char *source, const char *path, struct error *err)
+tree_compare_files(const void *a, const void *b)
 {
-	static const char name[] = "security.capability";
-	uint8_t value[64];
-	ssize_t n = lgetxattr(source, name, value, sizeof(value));
+	const struct tree_file *x = a, *y = b;
 
-	if (n < 0)
-		return errno == ENODATA || errno == ENOTSUP
-			       ? 0
-			       : error_sys(err, "failed to read %s of %s", name, source);
-	return image_set_xattr(tree->image, path, name, value, (size_t)n, err);
+	if (x->dev != y->dev)
+		return x->dev < y->dev ? -1 : 1;
+	return x->ino < y->ino ? -1 : x->ino > y->ino;
+}
+
+/* Adds a file, or a hard link to a name of it that was added before. */
+static int
+tree_add_file(struct tree *tree, const char *source, const char *path, const struct stat *st,
+	      bool *linked, struct error *err)
+{
+	struct tree_file *file, **found;
+
+	if (st->st_nlink < 2)
+		return image_add_file(tree->image, path, st->st_mode, source, err);
+	file = malloc(sizeof(*file) + strlen(path) + 1);
+	if (!file)
+		return error_nomem(err, "reading a directory tree");
+	file->dev = st->st_dev;
+	file->ino = st->st_ino;
+	memcpy(file->path, path, strlen(path) + 1);
+	found = tsearch(file, &tree->files, tree_compare_files);
+	if (!found) {
+		free(file);
+		return error_nomem(err, "reading a directory tree");
+	}
+	if (*found == file)
+		return image_add_file(tree->image, path, st->st_mode, source, err);
+	free(file);
+	*linked = true;
+	return image_add_link(tree->image, path, (*found)->path, err);
+}
+
+/* Tells whether an attribute belongs to a file, not to the machine that holds it: labels of a
+ * security module, signatures that cover the number of an inode, and marks of overlay mounts do
+ * not. */
+static bool
+tree_keeps_xattr(const char *name)
+{
+	static const char *const kept[] = { "user.", "security.", "system.posix_acl_access",
+					    "system.posix_acl_default" };
+	static const char *const others[] = { "security.selinux", "security.SMACK64",
+					      "security.apparmor", "security.evm",
+					      "user.overlay." };
+
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		if (!strncmp(name, others[i], strlen(others[i])))
+			return false;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
+		if (!strncmp(name, kept[i], strlen(kept[i])))
+			return true;
+	}
+	return false;
+}
+
+static int
+tree_add_xattrs(struct tree *tree, const char *source, const char *path, uint32_t mode,
+		struct error *err)
+{
+	char names[XATTR_MAX];
+	auto_free uint8_t *value = NULL;
+	ssize_t n = llistxattr(source, names, sizeof(names)), len;
+	const struct image_entry *entry = n > 0 ? image_find(tree->image, path) : NULL;
+
+	/* A directory that a symlink leads to keeps what it has. */
+	if (entry && S_ISDIR(mode) != S_ISDIR(entry->mode))
+		return 0;
+	if (n < 0 && errno != ENOTSUP)
+		return error_sys(err, "failed to list the extended attributes of %s", source);
+	for (const char *name = names; n > 0 && name < names + n; name += strlen(name) + 1) {
+		if (!tree_keeps_xattr(name))
+			continue;
+		if (!value)
+			value = malloc(XATTR_MAX);
+		if (!value)
+			return error_nomem(err, "reading an extended attribute");
+		len = lgetxattr(source, name, value, XATTR_MAX);
+		if (len < 0)
+			return error_sys(err, "failed to read %s of %s", name, source);
+		if (image_set_xattr(tree->image, path, name, value, (size_t)len, err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int

@@ -7,37 +7,19 @@
 #include "rootfs-builder/archive/cpio.h"
 #include "rootfs-builder/guest/verify.h"
 
-/* The format has no extended attributes. */
-static void
-initrd_warn_of_losses(struct build *build)
-{
-	const struct image_entry *first = NULL;
-	size_t n = 0;
-
-	for (size_t i = 0; i < build->image.n; i++) {
-		if (!build->image.entries[i]->xattrs)
-			continue;
-		first = first ? first : build->image.entries[i];
-		n++;
-	}
-	if (n)
-		report_warn(build->report,
-			    "an initrd has no extended attributes, such as file capabilities: "
-			    "those of %zu file%s were left out, of /%s (%s) for example",
-			    n, n == 1 ? "" : "s", first->path, first->xattrs->name);
-}
-
 static int
 initrd_write(struct build *build, const char *to, struct error *err)
 {
 	const struct build_spec *spec = build->spec;
 	auto_close int fd = open(to, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	struct packer *packer;
+	char losses[500];
 	int r;
 
 	if (fd < 0)
 		return error_sys(err, "failed to create the archive");
-	initrd_warn_of_losses(build);
+	if (cpio_describe_losses(&build->image, losses, sizeof(losses)))
+		report_warn(build->report, "%s", losses);
 	packer = packer_new(fd, spec->compress, err);
 	if (!packer)
 		return -1;

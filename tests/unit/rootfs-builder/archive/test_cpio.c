@@ -132,6 +132,62 @@ Test(cpio, gnu_cpio)
 	CHECK_STR(target, "/usr/bin/a");
 }
 
+/* Hard links are stored once, and GNU cpio links them again. A symlink is not linked. */
+Test(cpio, hard_links)
+{
+	const char *dir = scratch_dir(NULL), *file = path_in(dir, "x"), *to = path_in(dir, "to");
+	char *unpack[] = { "cpio", "--quiet", "-i", NULL };
+	struct stat first, last, other;
+	size_t n, at = 0;
+	uint8_t *bytes;
+	char *out;
+
+	REQUIRE_OK(image_add_data(&image, "b", 0755, "only once\n", 10, &err), &err);
+	REQUIRE_OK(image_add_link(&image, "dir/c", "b", &err), &err);
+	REQUIRE_OK(image_add_link(&image, "a", "b", &err), &err);
+	REQUIRE_OK(image_add_link(&image, "owned", "b", &err), &err);
+	REQUIRE_OK(image_set_owner(&image, "owned", 1, 1, &err), &err);
+	REQUIRE_OK(image_add_symlink(&image, "s", "a", &err), &err);
+	REQUIRE_OK(image_add_link(&image, "t", "s", &err), &err);
+	REQUIRE_OK(image_add_data(&image, "e", 0644, NULL, 0, &err), &err);
+	REQUIRE_OK(image_add_link(&image, "f", "e", &err), &err);
+	REQUIRE_EQ(try_write(file, 1), 0, "%s", err.msg);
+	bytes = get_file(file, &n);
+	for (uint8_t *p = bytes; (p = memmem(p, n - (size_t)(p - bytes), "only once", 9)); p++)
+		at++;
+	CHECK_EQ(at, (size_t)2);
+	REQUIRE_EQ(mkdir(to, 0755), 0);
+	REQUIRE_EQ(run_program(to, file, unpack, &out), 0, "%s", out);
+	REQUIRE_EQ(stat(path_in(to, "a"), &first), 0);
+	REQUIRE_EQ(stat(path_in(to, "dir/c"), &last), 0);
+	REQUIRE_EQ(stat(path_in(to, "owned"), &other), 0);
+	CHECK_EQ(first.st_nlink, 3u);
+	CHECK_EQ(first.st_ino, last.st_ino);
+	CHECK_EQ(first.st_size, 10);
+	CHECK_EQ(other.st_nlink, 1u);
+	CHECK_EQ(other.st_size, 10);
+	REQUIRE_EQ(stat(path_in(to, "e"), &first), 0);
+	CHECK_EQ(first.st_nlink, 2u);
+	CHECK_EQ(readlink(path_in(to, "t"), (char[8]){ 0 }, 8), 1);
+}
+
+/* A description of attributes that the format cannot hold prefers a file capability. */
+Test(cpio, losses)
+{
+	char text[500] = "";
+
+	REQUIRE_OK(image_add_data(&image, "a", 0644, "a", 1, &err), &err);
+	CHECK(!cpio_describe_losses(&image, text, sizeof(text)));
+	REQUIRE_OK(image_set_xattr(&image, "a", "user.note", "n", 1, &err), &err);
+	CHECK(cpio_describe_losses(&image, text, sizeof(text)));
+	CHECK_HAS(text, "1 file were left out, of /a (user.note)");
+	REQUIRE_OK(image_add_data(&image, "ping", 0755, "p", 1, &err), &err);
+	REQUIRE_OK(image_set_xattr(&image, "ping", "security.aaa", "c", 1, &err), &err);
+	REQUIRE_OK(image_set_xattr(&image, "ping", "security.capability", "c", 1, &err), &err);
+	CHECK(cpio_describe_losses(&image, text, sizeof(text)));
+	CHECK_HAS(text, "2 files were left out, of /ping (security.capability)");
+}
+
 /* An archive of GNU cpio can be read, also two concatenated ones. */
 Test(cpio, reads_gnu_cpio)
 {

@@ -198,25 +198,82 @@ Test(image, trees)
 	expect_error(&err, ERROR_INVALID_ARGUMENT, "newline");
 }
 
-/* File capabilities of a tree are kept, other extended attributes are not. */
-Test(image, capabilities_of_a_tree)
+/* Extended attributes of a tree are kept unless they belong to the machine. */
+Test(image, xattrs_of_a_tree)
 {
 	/* Revision 2 of the kernel's structure: CAP_NET_RAW, effective. */
 	static const uint8_t ping[20] = { 1, 0, 0, 2, 0, 0x20 };
-	const char *dir = scratch_dir(NULL), *file = path_in(dir, "ping");
+	/* u::rwx, u:1000:r-x, g::r-x, m::r-x, o::r-x (acl(5)). */
+	static const uint8_t acl[] = { 2,   0,   0,   0,   1,   0,   7,  0,   255, 255, 255,
+				       255, 2,   0,   5,   0,   232, 3,  0,   0,   4,   0,
+				       5,   0,   255, 255, 255, 255, 16, 0,   5,   0,   255,
+				       255, 255, 255, 32,  0,   5,   0,  255, 255, 255, 255 };
+	const char *dir = scratch_dir(NULL), *file = path_in(dir, "ping"),
+		   *below = path_in(dir, "d/x");
 	const struct image_xattr *xattr;
 
 	put_file(file, "x", 1, 0755);
-	if (setxattr(file, "user.x", "x", 1, 0) < 0 ||
-	    setxattr(file, "security.capability", ping, sizeof(ping), 0) < 0)
+	put_text(below, "x");
+	if (setxattr(file, "user.x", "value", 5, 0) < 0 ||
+	    setxattr(file, "user.overlay.opaque", "y", 1, 0) < 0 ||
+	    setxattr(file, "security.selinux", "label", 6, 0) < 0 ||
+	    setxattr(file, "trusted.x", "x", 1, 0) < 0 ||
+	    setxattr(file, "security.capability", ping, sizeof(ping), 0) < 0 ||
+	    setxattr(path_in(dir, "d"), "system.posix_acl_default", acl, sizeof(acl), 0) < 0)
 		cr_skip_test("the file system or the user cannot set the attributes");
 	REQUIRE_OK(image_add_tree(&image, dir, false, &err), &err);
 	xattr = image_find(&image, "ping")->xattrs;
-	REQUIRE(xattr);
+	REQUIRE(xattr && xattr->next);
 	CHECK_STR(xattr->name, "security.capability");
 	CHECK_EQ(xattr->n, sizeof(ping));
 	CHECK_BYTES(xattr->value, ping, sizeof(ping));
+	CHECK_STR(xattr->next->name, "user.x");
+	CHECK_EQ(xattr->next->n, (size_t)5);
+	CHECK_BYTES(xattr->next->value, "value", 5);
+	CHECK_EQ(xattr->next->next, NULL);
+	xattr = image_find(&image, "d")->xattrs;
+	REQUIRE(xattr);
+	CHECK_STR(xattr->name, "system.posix_acl_default");
+	CHECK_EQ(xattr->n, sizeof(acl));
+	CHECK_BYTES(xattr->value, acl, sizeof(acl));
 	CHECK_EQ(xattr->next, NULL);
+}
+
+/* A directory of a tree whose path in the image is a symlink leaves the symlink as it is. */
+Test(image, xattrs_through_a_symlink)
+{
+	const char *dir = scratch_dir(NULL), *below = path_in(dir, "bin/x");
+
+	put_text(below, "x");
+	if (setxattr(path_in(dir, "bin"), "user.x", "value", 5, 0) < 0)
+		cr_skip_test("the file system cannot set the attribute");
+	REQUIRE_OK(image_add_dir(&image, "usr/bin", 0755, &err), &err);
+	REQUIRE_OK(image_add_symlink(&image, "bin", "usr/bin", &err), &err);
+	REQUIRE_OK(image_add_tree(&image, dir, false, &err), &err);
+	CHECK(image_find(&image, "usr/bin/x"));
+	CHECK(!image_find(&image, "bin")->xattrs);
+}
+
+/* Hard links within a tree are kept, whatever their names; others are files of their own. */
+Test(image, hard_links_of_a_tree)
+{
+	const char *dir = scratch_dir(NULL), *b = path_in(dir, "t/b");
+	const struct image_entry *one, *two, *three;
+
+	put_text(b, "text");
+	put_text(path_in(dir, "t/d/other"), "text");
+	REQUIRE_EQ(link(b, path_in(dir, "t/d/a")), 0);
+	REQUIRE_EQ(link(b, path_in(dir, "t/c")), 0);
+	REQUIRE_EQ(link(path_in(dir, "t/d/other"), path_in(dir, "outside")), 0);
+	REQUIRE_OK(image_add_tree(&image, path_in(dir, "t"), true, &err), &err);
+	one = image_find(&image, "b");
+	two = image_find(&image, "c");
+	three = image_find(&image, "d/a");
+	REQUIRE(one && two && three);
+	CHECK_GT(one->link_group, 0u);
+	CHECK_EQ(two->link_group, one->link_group);
+	CHECK_EQ(three->link_group, one->link_group);
+	CHECK_EQ(image_find(&image, "d/other")->link_group, 0u);
 }
 
 /* Extended attributes are sorted by name, replaced, and vanish with the entry. */

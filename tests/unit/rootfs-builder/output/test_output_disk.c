@@ -22,6 +22,10 @@
 /* The target of a symlink that is not one word to most programs. */
 #define ODD_TARGET ":odd \"a\\b"
 
+/* u::rw-, u:1000:r--, g::r--, m::r--, o::r-- in the kernel's form (acl(5)). */
+static const uint8_t acl[] = { 2, 0,    0,   0,   1,   0,   6,  0, 255, 255, 255, 255, 2,   0,  4,
+			       0, 0xe8, 3,   0,   0,   4,   0,  4, 0,   255, 255, 255, 255, 16, 0,
+			       4, 0,    255, 255, 255, 255, 32, 0, 4,   0,   255, 255, 255, 255 };
 static const uint8_t capability[20] = { 1, 0, 0, 2, 0, 0x20 };
 
 static const char *dir;
@@ -93,6 +97,10 @@ fill(struct image *image)
 	REQUIRE_OK(image_add_dir(image, "srv/group/below", 0755, &err), &err);
 	add_text(image, "srv/far", 0644, "");
 	REQUIRE_OK(image_set_owner(image, "srv/far", 70000, 100000, &err), &err);
+	if (strcmp(spec.filesystem, "squashfs") != 0)
+		REQUIRE_OK(image_set_xattr(image, "srv/far", "system.posix_acl_access", acl,
+					   sizeof(acl), &err),
+			   &err);
 	add_text(image, "srv/<5>", 0644, "five\n");
 	add_text(image, "srv/\"q", 0644, "quote\n");
 	add_text(image, "srv/#!", 0644, "sorts before the dot\n");
@@ -219,6 +227,9 @@ Test(output_disk, ext4)
 	text = shell("PATH=$PATH:/usr/sbin debugfs -R 'stat /usr/bin/ping' disk");
 	expect_in(text, "security.capability (20) = 01 00 00 02 00 20 00 00 ");
 	expect_in(text, "user.note (1) = \"n\"");
+	/* An ACL, as ext4 has it. */
+	text = shell("PATH=$PATH:/usr/sbin debugfs -R 'ea_list /srv/far' disk 2>/dev/null");
+	expect_in(text, "system.posix_acl_access (28) = 01 00 00 00 01 00 06 00 02 00 04 00 e8 03");
 	expect_in(shell("PATH=$PATH:/usr/sbin debugfs -R 'stat /tmp' disk"), "Mode:  01777");
 	expect_in(shell("PATH=$PATH:/usr/sbin debugfs -R 'stat /twin/b' disk"), "Links: 3");
 	(void)shell("mkdir tree; PATH=$PATH:/usr/sbin; debugfs -R 'rdump / tree' disk 2>/dev/null");
@@ -379,6 +390,13 @@ Test(output_disk, xfs)
 	expect_in(text, "name = \"capability\"");
 	expect_in(text, "value = \"\\001\\000\\000\\002\\000 ");
 	expect_in(text, "name = \"note\"");
+	text = shell("PATH=$PATH:/usr/sbin xfs_db -r -c 'path /srv/far' -c print disk");
+	expect_in(text, "a.sfattr.list[0].root = 1");
+	expect_in(text, "name = \"SGI_ACL_FILE\"");
+	/* The number of entries, and those of the owner and of the user 1000. */
+	expect_in(text, "value = \"\\000\\000\\000\\005"
+			"\\000\\000\\000\\001\\377\\377\\377\\377\\000\\006\\000\\000"
+			"\\000\\000\\000\\002\\000\\000\\003\\350\\000\\004\\000\\000");
 	spec.size = 200 * MIB;
 	CHECK_EQ(make("disk", "x"), -1);
 	expect_error(&err, ERROR_RESOURCE_EXHAUSTED, "xfs needs 300 MiB");
