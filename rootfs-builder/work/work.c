@@ -47,6 +47,7 @@ static int work_make_dir(struct work *work, const char *output, struct error *er
 static int work_start_guard(struct work *work, struct error *err);
 static void work_run_guard(int in, const char *dir) __attribute__((noreturn));
 static void work_catch_signals(struct work *work);
+static void work_restore_signals(const struct work *work);
 static int work_make_writable(int dirfd, const char *name, const struct stat *st, void *data,
 			      struct error *err);
 static int work_remove_as_root(const char *path);
@@ -63,17 +64,21 @@ work_open(const char *output, struct error *err)
 	work->guard_pipe = -1;
 	if (interrupt_fd < 0)
 		interrupt_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (interrupt_fd < 0)
+	if (interrupt_fd < 0) {
 		error_sys(err, "failed to create an eventfd");
-	else if (work_make_dir(work, output, err) == 0 && work_start_guard(work, err) == 0)
-		goto ready;
-	if (work->dir)
-		(void)rmdir(work->dir);
-	free(work->dir);
-	free(work);
-	return NULL;
-ready:
+		free(work);
+		return NULL;
+	}
+	/* Before there is a directory that a signal could leave behind. */
 	work_catch_signals(work);
+	if (work_make_dir(work, output, err) < 0 || work_start_guard(work, err) < 0) {
+		if (work->dir)
+			(void)rmdir(work->dir);
+		work_restore_signals(work);
+		free(work->dir);
+		free(work);
+		return NULL;
+	}
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
 	current = work;
 	return work;
@@ -193,6 +198,13 @@ work_catch_signals(struct work *work)
 	}
 }
 
+static void
+work_restore_signals(const struct work *work)
+{
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+		(void)sigaction(signals[i], &work->old[i], NULL);
+}
+
 void
 work_close(struct work *work)
 {
@@ -208,8 +220,7 @@ work_close(struct work *work)
 	(void)close(work->guard_pipe);
 	(void)RETRY_EINTR(waitpid(work->guard, NULL, 0));
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 0);
-	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
-		(void)sigaction(signals[i], &work->old[i], NULL);
+	work_restore_signals(work);
 	current = NULL;
 	free(work->dir);
 	free(work);

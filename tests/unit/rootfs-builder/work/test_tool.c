@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Programs of other projects, and the directory in which a build works. */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -10,11 +11,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/unit/rootfs-builder/fixture.h"
 #include "lib/cleanup.h"
 #include "rootfs-builder/work/tool.h"
 #include "rootfs-builder/work/work.h"
 #include "tests/support/check.h"
+#include "tests/unit/rootfs-builder/fixture.h"
 
 /* A wait for another process ends after this many turns of 20 ms. */
 #define TURNS 3000
@@ -29,6 +30,24 @@ init(void)
 }
 
 TestSuite(tool, .init = init, .fini = scratch_fini);
+
+/* Signal that arrives when the work directory has just been made; 0: none. */
+static int signal_at_birth;
+
+/* Replaces the function of the C library. */
+char *
+mkdtemp(char *template)
+{
+	static unsigned n;
+	char *end = template + strlen(template) - 6;
+
+	do {
+		(void)snprintf(end, 7, "%06u", n++ % 1000000);
+	} while (mkdir(template, 0700) < 0 && errno == EEXIST);
+	if (signal_at_birth)
+		(void)raise(signal_at_birth);
+	return template;
+}
 
 static int
 run_shell(const char *script)
@@ -278,6 +297,32 @@ Test(tool, interruption)
 		CHECK(!lives(read_pid(path_in(dir, "pid"))));
 		REQUIRE_EQ(unlink(path_in(dir, "trap")), 0);
 		REQUIRE_EQ(unlink(path_in(dir, "pid")), 0);
+		CHECK_EQ(count_files(dir), 0);
+	}
+}
+
+/* A signal that comes as early as others can see that a build has begun. */
+static void
+build_interrupted_at_birth(int number)
+{
+	struct work *work;
+	int r;
+
+	signal_at_birth = number;
+	work = work_open(path_in(dir, "out"), &err);
+	if (!work)
+		_exit(2);
+	r = work_check(&err);
+	work_close(work);
+	_exit(r == -1 && strstr(err.msg, "interrupted by") ? 0 : 1);
+}
+
+Test(tool, early_interruption)
+{
+	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
+
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+		CHECK_EQ(in_child(build_interrupted_at_birth, numbers[i]), 0);
 		CHECK_EQ(count_files(dir), 0);
 	}
 }
