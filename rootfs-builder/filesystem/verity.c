@@ -19,7 +19,20 @@ verity_make(struct build *build, const char *data, const char *hash, struct veri
 	    struct error *err)
 {
 	auto_free char *salt_option = NULL, *blocks_option = NULL, *text = NULL;
-	struct tool tool = { .package = PACKAGE, .epoch = build->spec->epoch };
+	/* For "verify" the root hash follows. */
+	const char *argv[] = { "veritysetup",
+			       "format",
+			       "--no-superblock",
+			       "--hash=sha256",
+			       "--data-block-size=4096",
+			       "--hash-block-size=4096",
+			       NULL,
+			       NULL,
+			       data,
+			       hash,
+			       NULL,
+			       NULL };
+	const struct tool tool = { .argv = argv, .package = PACKAGE, .epoch = build->spec->epoch };
 	uint8_t salt[VERITY_HEX / 2];
 	struct stat st;
 	size_t n;
@@ -34,45 +47,18 @@ verity_make(struct build *build, const char *data, const char *hash, struct veri
 	    asprintf(&blocks_option, "--data-blocks=%llu", (unsigned long long)out->data_blocks) <
 		    0)
 		return error_nomem(err, "making a hash tree");
+	argv[6] = salt_option;
+	argv[7] = blocks_option;
 	report_step(build->report, "making the hash tree");
-	{
-		const char *argv[] = { "veritysetup",
-				       "format",
-				       "--no-superblock",
-				       "--hash=sha256",
-				       "--data-block-size=4096",
-				       "--hash-block-size=4096",
-				       salt_option,
-				       blocks_option,
-				       data,
-				       hash,
-				       NULL };
-
-		tool.argv = argv;
-		if (tool_read(&tool, OUTPUT_MAX, &text, &n, err) < 0)
-			return -1;
-	}
+	if (tool_read(&tool, OUTPUT_MAX, &text, &n, err) < 0)
+		return -1;
 	if (!verity_find_hash(text, out->root_hash))
 		return error_set(err, ERROR_FAILED_PRECONDITION,
 				 "failed to find the root hash in the output of veritysetup");
 	report_step(build->report, "verifying the hash tree");
-	{
-		const char *argv[] = { "veritysetup",
-				       "verify",
-				       "--no-superblock",
-				       "--hash=sha256",
-				       "--data-block-size=4096",
-				       "--hash-block-size=4096",
-				       salt_option,
-				       blocks_option,
-				       data,
-				       hash,
-				       out->root_hash,
-				       NULL };
-
-		tool.argv = argv;
-		return tool_run(&tool, err);
-	}
+	argv[1] = "verify";
+	argv[10] = out->root_hash;
+	return tool_run(&tool, err);
 }
 
 /* Finds the line "Root hash:   HEX". */
