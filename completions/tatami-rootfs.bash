@@ -29,7 +29,7 @@ _tatami_rootfs()
 	*)
 		words='--output --format --from --init --agent --keep-init --keep-owners --modules
 			--module --no-default-modules --modules-as-is --arch --epoch --max-size
-			--json --quiet --help --version --rootfs-only --no-sbom --add --owner --certificate
+			--json --quiet --help --version --rootfs-only --describe --no-sbom --add --owner --certificate
 			--policy --config --hooks --pause --compress --filesystem
 			--partitions --verity --dax --size --free --align --package --mirror
 			--no-prune --refresh --offline --cache' ;;

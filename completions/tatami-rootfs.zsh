@@ -23,6 +23,7 @@ _arguments \
 	'(- *)'{-V,--version}'[print the version]' \
 	'*--add[file or directory to add]:SRC\:DST:_files' \
 	'--rootfs-only[add no programs and files of ours]' \
+	'--describe[write what an engine needs to run the image]' \
 	'--no-sbom[write no bill of materials]' \
 	'*--certificate[trust the authorities in a PEM file]:file:_files' \
 	'*--policy[policy of the agent]:file:_files' \

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <nettle/sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,9 @@
 #include "rootfs-builder/guest/prune.h"
 #include "rootfs-builder/guest/units.h"
 
+/* Longest file that a description contains. */
+#define DESCRIBED_MAX ((uint64_t)1 << 20)
+
 static int build_check_output(const struct build_spec *spec, struct error *err);
 static int build_fill(struct build *build, struct error *err);
 static int build_set_digest(struct build *build, struct error *err);
@@ -29,6 +33,7 @@ static int build_write(struct build *build, struct error *err);
 static int build_write_sbom(struct build *build, const char *result, char **sbom,
 			    struct error *err);
 static int build_write_note(struct build *build, char **note, struct error *err);
+static int build_write_description(struct build *build, char **description, struct error *err);
 static int build_commit_beside(const struct build *build, const char *from, const char *suffix,
 			       struct error *err);
 static int build_commit(const struct build_spec *spec, const char *from, struct error *err);
@@ -56,6 +61,7 @@ build_run(const struct build_spec *spec, struct report *report, struct error *er
 	packages_release(&build.packages);
 	image_release(&build.image);
 	free(build.note);
+	json_decref(build.config);
 	work_close(build.work);
 	return r < 0 ? error_wrap(err, "failed to make %s", spec->output) : 0;
 }
@@ -257,6 +263,7 @@ build_write(struct build *build, struct error *err)
 {
 	const struct build_spec *spec = build->spec;
 	auto_free char *to = work_path(build->work, "result", err), *sbom = NULL, *note = NULL;
+	auto_free char *description = NULL;
 	struct tree_size sum = { 0 };
 	struct stat st;
 
@@ -284,12 +291,15 @@ build_write(struct build *build, struct error *err)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
 				 "%llu bytes exceed the limit of %llu",
 				 (unsigned long long)sum.bytes, (unsigned long long)spec->max_size);
-	if (build_write_sbom(build, to, &sbom, err) < 0 || build_write_note(build, &note, err) < 0)
+	if (build_write_sbom(build, to, &sbom, err) < 0 ||
+	    build_write_note(build, &note, err) < 0 ||
+	    build_write_description(build, &description, err) < 0)
 		return -1;
 	if (work_check(err) < 0 || build_commit(spec, to, err) < 0)
 		return -1;
 	report_file(build->report, spec->output, sum.bytes);
 	if ((sbom && build_commit_beside(build, sbom, ".spdx.json", err) < 0) ||
+	    (description && build_commit_beside(build, description, ".image.json", err) < 0) ||
 	    (note && build_commit_beside(build, note, build->note_suffix, err) < 0))
 		return -1;
 	report_fact(build->report, "format", spec->format->name);
@@ -324,6 +334,67 @@ build_write_note(struct build *build, char **note, struct error *err)
 		return error_sys(err, "failed to create %s", *note);
 	(void)fputs(build->note, file);
 	return fclose(file) == 0 ? 0 : error_sys(err, "failed to write %s", *note);
+}
+
+/* The content of a file of the image. */
+struct build_text {
+	char *bytes;
+	size_t n;
+};
+
+static int
+build_take_text(const uint8_t *bytes, size_t n, void *data, struct error *err)
+{
+	struct build_text *text = data;
+
+	(void)err;
+	memcpy(text->bytes + text->n, bytes, n);
+	text->n += n;
+	return 0;
+}
+
+/* Returns the content of a file of the image as JSON: null if there is none, or if it is not
+ * text. */
+static json_t *
+build_read_text(struct build *build, const char *path)
+{
+	struct error ignored = ERROR_INIT;
+	const struct image_entry *entry = image_resolve(&build->image, path, &ignored);
+	struct build_text text = { NULL, 0 };
+	json_t *json = NULL;
+
+	if (entry && S_ISREG(entry->mode) && entry->size <= DESCRIBED_MAX) {
+		text.bytes = malloc(entry->size + 1);
+		if (text.bytes && content_read(entry, build_take_text, &text, &ignored) == 0)
+			json = json_stringn(text.bytes, text.n);
+		free(text.bytes);
+	}
+	return json ? json : json_null();
+}
+
+/* Stores the path of the description in the work directory, NULL if none is wanted: an object with
+ * the digest and the content of the image's configuration, and the files by which names of users
+ * are found. */
+static int
+build_write_description(struct build *build, char **description, struct error *err)
+{
+	json_t *json;
+	int r;
+
+	if (!build->spec->describe)
+		return 0;
+	*description = work_path(build->work, "description", err);
+	if (!*description)
+		return -1;
+	json = json_pack("{s:s?, s:O?, s:o, s:o}", "digest",
+			 build->config ? build->config_digest : NULL, "config", build->config,
+			 "passwd", build_read_text(build, "etc/passwd"), "group",
+			 build_read_text(build, "etc/group"));
+	if (!json)
+		return error_nomem(err, "describing the image");
+	r = json_dump_file(json, *description, JSON_INDENT(2));
+	json_decref(json);
+	return r < 0 ? error_set(err, ERROR_INTERNAL, "failed to write %s", *description) : 0;
 }
 
 /* Renames a file to the name of the output with a suffix. */

@@ -78,6 +78,8 @@ struct build_spec {
 	bool rootfs_only;
 	/* Write no bill of materials. */
 	bool no_sbom;
+	/* Write OUTPUT.image.json (build_write_description()). */
+	bool describe;
 	/* Directory for what was downloaded. */
 	const char *cache;
 	/* Packages that the Debian input adds. */
@@ -120,6 +122,9 @@ struct build {
 	 * NULL. An output sets both; the content is freed by the caller. */
 	char *note;
 	const char *note_suffix;
+	/* The configuration of the container image that was read last, and its digest; or NULL. */
+	struct json_t *config;
+	char config_digest[sizeof("sha256:") + 64];
 };
 
 /* Makes what the request asks for: reads the inputs, adds programs, modules and additions, writes

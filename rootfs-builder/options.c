@@ -121,6 +121,8 @@ static const struct option_row rows[] = {
 	    "directory for downloads (default: ~/.cache/tatami)"),
 	ROW(GENERAL, 'l', "list", "FILE", TEXT, INITRD, list,
 	    "list the content of an initrd: mode, owner, size, path"),
+	ROW(GENERAL, 0, "describe", NULL, FLAG, ROOTFS, build.describe,
+	    "write what an engine needs to run the image (OUTPUT.image.json)"),
 	ROW(GENERAL, 0, "no-sbom", NULL, FLAG, ROOTFS, build.no_sbom,
 	    "write no bill of materials (OUTPUT.spdx.json)"),
 	ROW(GENERAL, 0, "json", NULL, FLAG, ROOTFS, json, "print the result as JSON"),

@@ -6,8 +6,8 @@
  *   index.json -> [index ->] manifest -> config, layers
  *   manifest.json -> config, layers                        (docker save, before version 25)
  *
- * The digest of every blob is verified, and that of every layer without its compression. Only the
- * files of the image are used, not its entry point or environment.
+ * The digest of every blob is verified, and that of every layer without its compression. Of the
+ * configuration only the platform matters here; it is kept for a description of the image.
  */
 #include <archive.h>
 #include <archive_entry.h>
@@ -48,6 +48,8 @@ struct oci {
 	json_t *manifest;
 	char digest[sizeof("sha256:") + HEX_LEN];
 	unsigned candidates;
+	/* The digest of the document that was loaded last. */
+	char loaded[sizeof("sha256:") + HEX_LEN];
 };
 
 /* The bytes of one blob on their way to the reader of a tar. */
@@ -282,6 +284,7 @@ oci_load_json(struct oci *oci, const char *path, const char *digest, json_t **ou
 	}
 	sha256_digest(&document.hash, sizeof(sum), sum);
 	oci_hex(sum, found);
+	memcpy(oci->loaded, found, sizeof(oci->loaded));
 	*out = json_loadb((const char *)document.bytes, document.n, JSON_REJECT_DUPLICATES, &why);
 	free(document.bytes);
 	if (digest && strcmp(found, digest) != 0) {
@@ -471,6 +474,9 @@ oci_check_config(struct oci *oci, json_t *config, struct error *err)
 	if (!json_is_array(json_object_get(json_object_get(config, "rootfs"), "diff_ids")))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "the configuration is not that of a container image");
+	json_decref(oci->build->config);
+	oci->build->config = json_incref(config);
+	memcpy(oci->build->config_digest, oci->loaded, sizeof(oci->build->config_digest));
 	if ((os && strcmp(os, "linux") != 0) || (arch && strcmp(arch, oci->arch) != 0))
 		return error_set(err, ERROR_NOT_FOUND, "the image is for %s/%s, not for linux/%s",
 				 os ? os : "?", arch ? arch : "?", oci->arch);

@@ -4,6 +4,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <elf.h>
+#include <jansson.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,7 @@ void
 build_end(void)
 {
 	image_release(&build.image);
+	json_decref(build.config);
 	report_free(build.report);
 	work_close(build.work);
 	build = (struct build){ .spec = NULL };

@@ -362,6 +362,26 @@ Test(guest, sbom_of_a_file)
 	json_decref(doc);
 }
 
+/* The description for engines: a directory has no configuration, but it may have users. */
+Test(guest, description)
+{
+	char *argv[] = { "sh", "-c",
+			 TATAMI_ROOTFS " -q --rootfs-only --no-sbom --describe -f tar "
+				       "--from dir:tree -o out.tar",
+			 NULL };
+	char *out;
+	json_t *doc;
+
+	put_text(path_in(dir, "tree/usr/etc/passwd"), "root:x:0:0::/:\n");
+	REQUIRE_EQ(symlink("usr/etc", path_in(dir, "tree/etc")), 0);
+	REQUIRE_EQ(run_program(dir, NULL, argv, &out), 0, "%s", out);
+	doc = load("out.tar.image.json");
+	CHECK_STR(json_string_value(json_object_get(doc, "passwd")), "root:x:0:0::/:\n");
+	CHECK(json_is_null(json_object_get(doc, "group")));
+	CHECK(json_is_null(json_object_get(doc, "config")));
+	json_decref(doc);
+}
+
 Test(guest, rootfs_only)
 {
 	put_text(path_in(dir, "tree/file"), "x");

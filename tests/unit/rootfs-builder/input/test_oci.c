@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Container images as input and output. */
+#include <jansson.h>
 #include <nettle/sha2.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -156,12 +157,15 @@ read_image(const char *suffix)
 Test(oci, selection)
 {
 	struct digest one = put_image("amd64", "one"), two = put_image("amd64", "two"),
-		      arm = put_image("arm64", "arm"), list;
+		      arm = put_image("arm64", "arm"), list, config;
 	auto_free char *at = NULL;
 
 	put_index(ROW(MANIFEST, "v1", "amd64"), one.text);
 	REQUIRE_OK(read_image(""), &err);
 	CHECK_STR(describe(&build->image), "100644 0:0 file = one\n");
+	CHECK_STR(json_string_value(json_object_get(build->config, "architecture")), "amd64");
+	(void)snprintf(config.text, sizeof(config.text), "%s", build->config_digest);
+	CHECK_EQ(access(blob_path(&config), F_OK), 0, "%s", config.text);
 	CHECK(input_oci.recognizes(path_in(dir, "image")));
 	CHECK(!input_oci.recognizes(dir));
 
