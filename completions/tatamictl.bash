@@ -7,6 +7,9 @@ _tatamictl_vms() { "${COMP_WORDS[0]}" ps 2>/dev/null | awk 'NR > 1 { print $1 }'
 # _tatamictl_attached VM: the ids of what was attached to it
 _tatamictl_attached() { "${COMP_WORDS[0]}" attach --list "$1" 2>/dev/null | awk '{ print $1 }'; }
 
+# _tatamictl_images: the beginnings of the digests of the images in the cache
+_tatamictl_images() { "${COMP_WORDS[0]}" images 2>/dev/null | awk 'NR > 1 { print $1 }'; }
+
 _tatamictl_methods() { "${COMP_WORDS[0]}" rpc --list 2>/dev/null | awk '/^  / { print $1 }'; }
 
 # _tatamictl_files TEST: files and directories that begin with the current word; TEST: -f or -d
@@ -18,7 +21,7 @@ _tatamictl_words() { mapfile -t COMPREPLY < <(compgen -W "$1" -- "${COMP_WORDS[C
 _tatamictl()
 {
 	local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD - 1]} i n=0
-	local vm='--rootfs --writable --scratch --share --virtiofsd --virtiofs-cache --volume --device --in --attach --tty --interactive --env --cwd --user
+	local vm='--rootfs --entrypoint --stop-signal --writable --scratch --share --virtiofsd --virtiofs-cache --volume --device --in --attach --tty --interactive --env --cwd --user
 		--hostname --read-only --privileged --guest-proc --memory --cpus --max-memory --max-cpus --hotplug-ports
 		--kernel --initrd --root-image --root-nvdimm --root-parameters --agent-binary --nic --network --no-network --publish --no-container --append --arch
 		--machine
@@ -27,7 +30,7 @@ _tatamictl()
 
 	COMPREPLY=()
 	if test "$COMP_CWORD" = 1; then
-		_tatamictl_words 'run boot pod attach detach ps exec stop rpc --help --version'
+		_tatamictl_words 'run boot pod attach detach ps exec stop images pull rmi rpc --help --version'
 		return
 	fi
 	for ((i = 2; i < COMP_CWORD; i++)); do
@@ -68,14 +71,24 @@ _tatamictl()
 	*:--log)
 		_tatamictl_words 'error warn info debug'
 		return ;;
-	*:--attach|*:--env|*:--cwd|*:--user|*:--hostname|*:--scratch|*:--guest-proc|*:--memory|*:--cpus|*:--max-memory|*:--max-cpus|*:--hotplug-ports|*:--publish|*:--append|*:--qemu-arg|*:--name|*:-[ewupc])
+	*:--attach|*:--env|*:--cwd|*:--user|*:--hostname|*:--scratch|*:--entrypoint|*:--stop-signal|*:--guest-proc|*:--memory|*:--cpus|*:--max-memory|*:--max-cpus|*:--hotplug-ports|*:--publish|*:--append|*:--qemu-arg|*:--name|*:-[ewupc])
 		return ;;
 	esac
 	case ${COMP_WORDS[1]}:$word in
-	run:*)
+	run:-*)
 		_tatamictl_words "$vm" ;;
-	boot:*)
+	boot:-*)
 		_tatamictl_words "$vm --name" ;;
+	run:*|boot:*)
+		_tatamictl_files -f ;;
+	images:*)
+		_tatamictl_words '--json --help' ;;
+	pull:*)
+		_tatamictl_words '--arch --help' ;;
+	rmi:-*)
+		_tatamictl_words '--all --help' ;;
+	rmi:*)
+		_tatamictl_words "$(_tatamictl_images)" ;;
 	pod:-*)
 		_tatamictl_words "$vm --name --status" ;;
 	pod:*)

@@ -14,6 +14,10 @@ function __tatamictl_has
     test (count (commandline -opc)) = $argv[1]
 end
 
+function __tatamictl_images
+    tatamictl images 2>/dev/null | awk 'NR > 1 { print $1 }'
+end
+
 function __tatamictl_methods
     tatamictl rpc --list 2>/dev/null | awk '/^  / { print $1 }'
 end
@@ -35,10 +39,16 @@ complete -c tatamictl -n __fish_use_subcommand -a attach -d 'Plug a device into 
 complete -c tatamictl -n __fish_use_subcommand -a detach -d 'Remove what was attached'
 complete -c tatamictl -n __fish_use_subcommand -a exec -d 'Run a process in the container of a VM'
 complete -c tatamictl -n __fish_use_subcommand -a stop -d 'End a VM'
+complete -c tatamictl -n __fish_use_subcommand -a images -d 'List the images that were unpacked'
+complete -c tatamictl -n __fish_use_subcommand -a pull -d 'Download an image'
+complete -c tatamictl -n __fish_use_subcommand -a rmi -d 'Remove images that were unpacked'
 complete -c tatamictl -n __fish_use_subcommand -a rpc -d 'Call a method of an agent'
 
 set -l vm '__tatamictl_in run boot pod'
 complete -c tatamictl -n $vm -l rootfs -rF -d 'Root of the container'
+complete -c tatamictl -n '__tatamictl_in run boot' -F
+complete -c tatamictl -n $vm -l entrypoint -x -d 'Replace the entry point of the image'
+complete -c tatamictl -n $vm -l stop-signal -x -d 'Signal that ends the process'
 complete -c tatamictl -n $vm -l writable -d 'Write to the root itself, not to a layer'
 complete -c tatamictl -n $vm -l scratch -x -d 'Size of a disk for the layer'
 complete -c tatamictl -n $vm -l share -x -a 'virtio-fs 9p none' -d 'How to share directories'
@@ -51,7 +61,7 @@ complete -c tatamictl -n $vm -s t -l tty -d 'Give the process a terminal'
 complete -c tatamictl -n $vm -s i -l interactive -d 'Pass standard input on'
 complete -c tatamictl -n $vm -s e -l env -x -d 'KEY=VALUE'
 complete -c tatamictl -n $vm -s w -l cwd -x -d 'Working directory'
-complete -c tatamictl -n $vm -s u -l user -x -d 'UID[:GID]'
+complete -c tatamictl -n $vm -s u -l user -x -d 'USER[:GROUP]'
 complete -c tatamictl -n $vm -l hostname -x -d 'Host name'
 complete -c tatamictl -n $vm -l read-only -d 'Read-only root'
 complete -c tatamictl -n $vm -l privileged -d 'All capabilities, nothing masked'
@@ -99,6 +109,11 @@ complete -c tatamictl -n '__tatamictl_in exec' -s e -x -d 'KEY=VALUE'
 complete -c tatamictl -n '__tatamictl_in exec' -s w -x -d 'Working directory'
 complete -c tatamictl -n '__tatamictl_in exec' -s u -x -d 'User id'
 complete -c tatamictl -n '__tatamictl_in exec' -s c -x -d 'Container of a pod'
+
+complete -c tatamictl -n '__tatamictl_in images' -l json -d 'Print JSON'
+complete -c tatamictl -n '__tatamictl_in pull' -l arch -x -a 'x86_64 aarch64' -d 'Architecture'
+complete -c tatamictl -n '__tatamictl_in rmi' -l all -d 'All that no VM uses'
+complete -c tatamictl -n '__tatamictl_in rmi' -a '(__tatamictl_images)'
 
 complete -c tatamictl -n '__tatamictl_in rpc' -l list -d 'List the methods'
 complete -c tatamictl -n '__tatamictl_in rpc' -l timeout -x -d 'Seconds to wait'

@@ -16,6 +16,13 @@ _tatamictl_attached()
 	compadd -a names
 }
 
+_tatamictl_images()
+{
+	local -a names
+	names=(${(f)"$(tatamictl images 2>/dev/null | awk 'NR > 1 { print $1 }')"})
+	compadd -a names
+}
+
 _tatamictl_methods()
 {
 	local -a names
@@ -37,10 +44,15 @@ _tatamictl()
 		'detach:remove what was attached'
 		'exec:run a process in the container of a VM'
 		'stop:end a VM'
+		'images:list the images that were unpacked'
+		'pull:download an image'
+		'rmi:remove images that were unpacked'
 		'rpc:call a method of an agent'
 	)
 	vm=(
 		'--rootfs[root of the container]:directory or image:_files'
+		'--entrypoint[replace the entry point of the image]:program: '
+		'--stop-signal[signal that ends the process]:signal: '
 		'--writable[write to the root itself, not to a layer]'
 		'--scratch[size of a disk for the layer]:bytes: '
 		'--share[how to share directories]:kind:(virtio-fs 9p none)'
@@ -53,7 +65,7 @@ _tatamictl()
 		'(-i --interactive)'{-i,--interactive}'[pass standard input on]'
 		'*'{-e,--env}'[environment variable]:KEY=VALUE: '
 		'(-w --cwd)'{-w,--cwd}'[working directory]:directory: '
-		'(-u --user)'{-u,--user}'[user and group]:UID[\:GID]: '
+		'(-u --user)'{-u,--user}'[user and group]:USER[\:GROUP]: '
 		'--hostname[host name]:name: '
 		'--read-only[read-only root]'
 		'--privileged[all capabilities, nothing masked]'
@@ -95,9 +107,15 @@ _tatamictl()
 		# $words[1] is the command now.
 		case $words[1] in
 		run)
-			_arguments -S $vm '--in[the running VM for the container]:name:_tatamictl_vms' && ret=0 ;;
+			_arguments -S $vm '--in[the running VM for the container]:name:_tatamictl_vms' '1:image:_files' && ret=0 ;;
 		boot)
-			_arguments -S $vm '--name[name of the VM]:name: ' && ret=0 ;;
+			_arguments -S $vm '--name[name of the VM]:name: ' '1:image:_files' && ret=0 ;;
+		images)
+			_arguments '--json[print JSON]' '(- *)--help[print a summary]' && ret=0 ;;
+		pull)
+			_arguments '--arch[architecture]:architecture:(x86_64 aarch64)' '(- *)--help[print a summary]' && ret=0 ;;
+		rmi)
+			_arguments '(*)--all[all that no VM uses]' '(- *)--help[print a summary]' '*:image:_tatamictl_images' && ret=0 ;;
 		pod)
 			_arguments -S $vm '--name[name of the VM]:name: ' \
 				'--status[print the state of a pod]:name:_tatamictl_vms' '1:file:_files' && ret=0 ;;

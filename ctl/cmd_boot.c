@@ -16,10 +16,10 @@
 #include "lib/cleanup.h"
 
 static const char usage[] =
-	"usage: tatamictl boot --rootfs DIR|IMAGE [--name NAME] [options]\n"
-	"                      [-- COMMAND [ARGUMENT…]]\n"
-	"Boots a VM in the background, runs COMMAND (default: sleep forever) in a container\n"
-	"in it, and prints the VM's name. `tatamictl exec NAME` runs further commands,\n"
+	"usage: tatamictl boot [--name NAME] [options] IMAGE [COMMAND [ARGUMENT…]]\n"
+	"       tatamictl boot [--name NAME] [options] --rootfs ROOT [-- COMMAND [ARGUMENT…]]\n"
+	"Boots a VM in the background, runs COMMAND (default: what IMAGE says, else sleep) in a\n"
+	"container in it, and prints the VM's name. `tatamictl exec NAME` runs further commands,\n"
 	"`tatamictl stop NAME` ends the VM. The VM also ends when COMMAND exits.\n";
 
 struct booted {
@@ -36,7 +36,7 @@ static void boot_end(void *self);
 int
 cmd_boot(int argc, char **argv)
 {
-	auto_free struct run_options *o = calloc(1, sizeof(*o));
+	auto_options struct run_options *o = calloc(1, sizeof(*o));
 	auto_free struct booted *b = calloc(1, sizeof(*b));
 	struct background background = { boot_start,      boot_vm,  boot_describe,
 					 boot_look_after, boot_end, b };
@@ -48,7 +48,7 @@ cmd_boot(int argc, char **argv)
 	b->o = o;
 	if (options_parse(o, argc, argv, OPTIONS_BOOT, &err) < 0) {
 		(void)fprintf(stderr, "tatamictl boot: %s\n", err.msg);
-		return EXIT_USAGE;
+		return err.code == ERROR_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
 	}
 	if (o->want_help) {
 		(void)printf("%s\n%s", usage, options_help);
@@ -122,6 +122,7 @@ boot_look_after(void *self, int stop_fd)
 		.in = -1,
 		.vm_pidfd = pidfd,
 		.stop_fd = stop_fd,
+		.stop_signal = b->o->stop_signal,
 	};
 	struct pollfd ends[] = { { .fd = pidfd, .events = POLLIN },
 				 { .fd = stop_fd, .events = POLLIN } };

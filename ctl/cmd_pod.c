@@ -59,7 +59,7 @@ static void pod_end(void *self);
 int
 cmd_pod(int argc, char **argv)
 {
-	auto_free struct run_options *o = calloc(1, sizeof(*o));
+	auto_options struct run_options *o = calloc(1, sizeof(*o));
 	auto_free struct pod_vm *p = calloc(1, sizeof(*p));
 	struct error err = ERROR_INIT;
 	int code = EXIT_USAGE;

@@ -11,19 +11,24 @@
 #include "lib/cleanup.h"
 
 static const char usage[] =
-	"usage: tatamictl run --rootfs DIR|IMAGE [options] -- COMMAND [ARGUMENT…]\n"
-	"       tatamictl run --in NAME [--rootfs IMAGE] [options] -- COMMAND [ARGUMENT…]\n"
-	"Boots a VM and runs COMMAND in a container in it. Passes on its output, signals and\n"
-	"exit code. With --in, the container is one more in the running VM NAME, with the\n"
-	"root of that VM's container unless IMAGE is given; its images are attached and\n"
-	"detached again. Only options of the container have a meaning then.\n";
+	"usage: tatamictl run [options] IMAGE [COMMAND [ARGUMENT…]]\n"
+	"       tatamictl run --rootfs ROOT [options] [-- COMMAND [ARGUMENT…]]\n"
+	"       tatamictl run --in NAME [--rootfs ROOT] [options] -- COMMAND [ARGUMENT…]\n"
+	"Boots a VM and runs COMMAND, or what IMAGE says, in a container in it. Passes on its\n"
+	"output, signals and exit code. IMAGE is an OCI layout (DIR[:TAG]), an archive of one or\n"
+	"of `docker save` (FILE[:TAG]), a directory, an image of a file system, the name or\n"
+	"digest of an image in the cache (`tatamictl images`), or a reference for skopeo\n"
+	"(docker://NAME), which is downloaded unless it is in the cache. With --in, the container\n"
+	"is one more in the running VM NAME, with the root of that VM's container unless ROOT is\n"
+	"given; its disks are attached and detached again. Only options of the container have a\n"
+	"meaning then.\n";
 
 static int run_session(struct single_vm *p, const struct run_options *o, struct error *err);
 
 int
 cmd_run(int argc, char **argv)
 {
-	auto_free struct run_options *o = calloc(1, sizeof(*o));
+	auto_options struct run_options *o = calloc(1, sizeof(*o));
 	auto_free struct single_vm *p = calloc(1, sizeof(*p));
 	struct error err = ERROR_INIT;
 	int code;
@@ -32,7 +37,7 @@ cmd_run(int argc, char **argv)
 		return EXIT_FAILED;
 	if (options_parse(o, argc, argv, OPTIONS_RUN, &err) < 0) {
 		(void)fprintf(stderr, "tatamictl run: %s\n", err.msg);
-		return EXIT_USAGE;
+		return err.code == ERROR_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
 	}
 	if (o->want_help) {
 		(void)printf("%s\n%s", usage, options_help);

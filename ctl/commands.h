@@ -19,6 +19,9 @@ int cmd_pod(int argc, char **argv);
 int cmd_ps(int argc, char **argv);
 int cmd_exec(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
+int cmd_images(int argc, char **argv);
+int cmd_pull(int argc, char **argv);
+int cmd_rmi(int argc, char **argv);
 
 /* Runs a container in the VM o->in. Returns the exit code. */
 int cmd_run_in(struct run_options *o);

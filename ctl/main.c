@@ -22,6 +22,9 @@ static const struct {
 	{ "detach", cmd_detach, "remove what was attached" },
 	{ "exec", cmd_exec, "run another process in the container of a running VM" },
 	{ "stop", cmd_stop, "end a running VM" },
+	{ "images", cmd_images, "list the images that were unpacked" },
+	{ "pull", cmd_pull, "download an image with skopeo" },
+	{ "rmi", cmd_rmi, "remove images that were unpacked" },
 	{ "rpc", cmd_rpc, "call a method of an agent, with request and reply in JSON" },
 };
 

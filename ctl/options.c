@@ -16,6 +16,9 @@
 #include "lib/cleanup.h"
 #include "lib/parse.h"
 
+#define SHARE_NONE "--share none: a directory of the host is to be shared"
+#define NO_COMMAND "no command given, and none by an image"
+
 /* Sizes of a scratch disk. */
 #define SCRATCH_MIN  (UINT64_C(16) << 20)
 #define SCRATCH_UNIT 4096u
@@ -59,10 +62,14 @@ enum {
 	OPT_ARCH,
 	OPT_WRITABLE,
 	OPT_SCRATCH,
+	OPT_ENTRYPOINT,
+	OPT_STOP_SIGNAL,
 };
 
 static const struct option long_options[] = {
 	{ "rootfs", required_argument, NULL, OPT_ROOTFS },
+	{ "entrypoint", required_argument, NULL, OPT_ENTRYPOINT },
+	{ "stop-signal", required_argument, NULL, OPT_STOP_SIGNAL },
 	{ "writable", no_argument, NULL, OPT_WRITABLE },
 	{ "scratch", required_argument, NULL, OPT_SCRATCH },
 	{ "share", required_argument, NULL, OPT_SHARE },
@@ -132,7 +139,6 @@ options_parse(struct run_options *o, int argc, char **argv, enum options_for com
 	o->vm.memory_mib = 256;
 	o->vm.cpus = 1;
 	o->container.hostname = "tatami";
-	o->container.cwd = "/";
 	o->env[o->container.n_env++] =
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	optind = 0;
@@ -147,31 +153,41 @@ options_parse(struct run_options *o, int argc, char **argv, enum options_for com
 	}
 	if (o->want_help)
 		return 0;
+	if (!o->rootfs && !o->in && !o->no_container && command != OPTIONS_POD && argv[optind] &&
+	    strcmp(argv[optind - 1], "--") != 0) {
+		o->rootfs = argv[optind++];
+		optind += argv[optind] && strcmp(argv[optind], "--") == 0;
+	}
 	o->container.args = argv + optind;
 	o->vm.configure_nic &= !o->no_network && !o->no_container;
-	if (command == OPTIONS_BOOT && !o->container.args[0])
-		o->container.args = idle;
 	if (o->vm.icount)
 		o->vm.accel = o->vm.accel ? o->vm.accel : "tcg";
-	if (o->container.terminal)
+	o->n_default_env = 1;
+	if (o->container.terminal) {
 		spec_env_default(o->env, &o->container.n_env, "TERM=xterm");
+		o->n_default_env++;
+	}
 	o->container.env = o->env;
 	o->container.volumes = o->volumes;
 	o->container.shares = o->vm.shares;
 	if (o->in)
 		return options_fill_in(o, command, err);
-	if (options_check_together(o, command, err) < 0 ||
+	if (options_check_together(o, command, err) < 0 || options_fill_guest_files(o, err) < 0 ||
 	    (command == OPTIONS_POD ? options_choose_share(o, true, err)
 				    : options_fill_shares(o, err)) < 0 ||
-	    options_fill_layer(o, err) < 0)
+	    options_fill_layer(o, err) < 0 || options_apply_image(o, err) < 0)
 		return -1;
+	if (command == OPTIONS_BOOT && !o->container.args[0])
+		o->container.args = idle;
+	if (command == OPTIONS_RUN && !o->container.args[0])
+		return error_set(err, ERROR_INVALID_ARGUMENT, NO_COMMAND);
 	for (unsigned int i = 0; o->vm.microvm && i < o->vm.n_shares; i++)
 		if (o->vm.shares[i].kind == SHARE_NVDIMM || o->vm.shares[i].kind == SHARE_PMEM)
 			return error_set(err, ERROR_INVALID_ARGUMENT,
 					 "--machine microvm has no memory devices: %s can be "
 					 "blk or scsi",
 					 o->vm.shares[i].path);
-	return options_fill_guest_files(o, err);
+	return options_check_arch(o, err);
 }
 
 /* ---- one option ---- */
@@ -184,6 +200,12 @@ options_text(struct run_options *o, int opt)
 	switch (opt) {
 	case OPT_ROOTFS:
 		return &o->rootfs;
+	case OPT_ENTRYPOINT:
+		return &o->entrypoint;
+	case OPT_STOP_SIGNAL:
+		return &o->stop_signal_text;
+	case 'u':
+		return &o->user;
 	case 'w':
 		return &o->container.cwd;
 	case OPT_HOSTNAME:
@@ -345,21 +367,6 @@ options_parse_attach(struct run_options *o, char *text, struct error *err)
 	return 0;
 }
 
-/* UID[:GID] */
-static int
-options_parse_user(struct run_options *o, char *text, struct error *err)
-{
-	char *colon = strchr(text, ':');
-
-	if (colon)
-		*colon = '\0';
-	if (!parse_u32(text, &o->container.uid) ||
-	    (colon && !parse_u32(colon + 1, &o->container.gid)))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "--user %s: expected UID[:GID]",
-				 text);
-	return 0;
-}
-
 /* Adds a volume or device. */
 static int
 options_parse_volume(struct run_options *o, const char *text, bool is_device, struct error *err)
@@ -464,8 +471,6 @@ options_parse_one(struct run_options *o, int opt, char *arg, struct error *err)
 		return options_publish(&o->vm, arg, err);
 	case OPT_NETWORK:
 		return options_parse_network(o, arg, err);
-	case 'u':
-		return options_parse_user(o, arg, err);
 	case OPT_MEMORY:
 		return options_parse_number("--memory", arg, 64, 1u << 20, &o->vm.memory_mib, err);
 	case OPT_CPUS:
@@ -565,9 +570,6 @@ options_check_together(const struct run_options *o, enum options_for command, st
 	if (!o->vm.root_image && (o->vm.root_nvdimm || o->vm.root_parameters))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "--root-nvdimm and --root-parameters require --root-image");
-	if (!detached && !o->container.args[0])
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "no command given (expected after --)");
 	for (unsigned int i = 0; i < o->vm.n_publish && o->vm.network == VM_NETWORK_USER; i++)
 		if (strchr(o->vm.publish[i].host, ':'))
 			return error_set(err, ERROR_INVALID_ARGUMENT,
@@ -622,8 +624,7 @@ options_choose_share(struct run_options *o, bool has_directories, struct error *
 	for (size_t i = 0; i < o->n_attached; i++)
 		needed |= o->attached[i].kind == SHARE_VIRTIOFS;
 	if (has_directories && o->share_none)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "--share none: a directory of the host is to be shared");
+		return error_set(err, ERROR_INVALID_ARGUMENT, SHARE_NONE);
 	/* Without root, virtiofsd knows a single user id. A second program makes the time of a
 	 * guest that counts instructions vary. */
 	if (!chosen && has_directories && !needed && !o->virtiofsd) {
@@ -655,13 +656,6 @@ options_print_note(const struct run_options *o, const char *command)
 		(void)fprintf(stderr, "tatamictl %s: %s\n", command, o->share_note);
 }
 
-/* Returns whether a file system cannot be written. */
-static bool
-options_is_readonly(const char *fstype)
-{
-	return strcmp(fstype, "erofs") == 0 || strcmp(fstype, "squashfs") == 0;
-}
-
 /* Adds the disk of the writable layer, as the last one: the tags of others count from the root. */
 static int
 options_fill_layer(struct run_options *o, struct error *err)
@@ -684,40 +678,32 @@ options_fill_layer(struct run_options *o, struct error *err)
 static int
 options_fill_shares(struct run_options *o, struct error *err)
 {
-	struct stat st;
 	bool is_image, has_directories;
 
 	if (o->no_container)
 		return options_choose_share(o, false, err) < 0 ? -1 : options_fill_attached(o, err);
 	if (!o->rootfs)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "--rootfs is required: the root of the container");
-	if (stat(o->rootfs, &st) < 0)
-		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "failed to look up --rootfs %s",
-				      o->rootfs);
-	is_image = S_ISREG(st.st_mode) || S_ISBLK(st.st_mode);
-	has_directories = !is_image;
+				 "an image or --rootfs is required: the root of the container");
+	has_directories = false;
+	for (size_t i = 0; i < o->container.n_volumes; i++)
+		has_directories |= o->volumes[i].kind == VOLUME_ON_SHARE ||
+				   o->volumes[i].kind == VOLUME_WATCHED;
+	if (has_directories && o->share_none)
+		return error_set(err, ERROR_INVALID_ARGUMENT, SHARE_NONE);
+	if (options_open_root(o, err) < 0)
+		return -1;
+	is_image = o->vm.shares[0].fstype != NULL;
+	has_directories |= !is_image;
 	if (!is_image && (o->share_none || o->share == SHARE_BLK))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "--rootfs %s is a directory: --share %s requires an image "
 				 "(mke2fs -d creates one)",
 				 o->rootfs, o->share_none ? "none" : "blk");
-	for (size_t i = 0; i < o->container.n_volumes; i++)
-		has_directories |= o->volumes[i].kind == VOLUME_ON_SHARE ||
-				   o->volumes[i].kind == VOLUME_WATCHED;
 	if (options_choose_share(o, has_directories, err) < 0)
 		return -1;
-	if (options_set_share(&o->vm.shares[0], is_image ? SHARE_BLK : o->share, o->rootfs, false,
-			      err) < 0)
-		return -1;
-	if (is_image) {
-		o->vm.shares[0].fstype = find_fstype(o->rootfs, err);
-		if (!o->vm.shares[0].fstype)
-			return error_wrap(err, "--rootfs");
-	}
-	o->container.has_layer = !o->writable;
-	o->vm.shares[0].readonly =
-		!o->writable || (is_image && options_is_readonly(o->vm.shares[0].fstype));
+	if (!is_image)
+		o->vm.shares[0].kind = o->share;
 	if (volumes_check(o->volumes, o->container.n_volumes,
 			  is_image ? o->vm.shares[0].path : NULL, err) < 0)
 		return -1;
@@ -746,32 +732,29 @@ options_fill_shares(struct run_options *o, struct error *err)
 static int
 options_fill_in(struct run_options *o, enum options_for command, struct error *err)
 {
-	struct stat st;
-
 	if (command != OPTIONS_RUN)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "--in is valid only for run");
 	if (o->scratch)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "--scratch: the disk must be there when the VM boots");
-	if (!o->container.args[0])
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "no command given (expected after --)");
-	if (o->rootfs && stat(o->rootfs, &st) == 0 && S_ISDIR(st.st_mode))
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "--rootfs %s is a directory: with --in it must be an image",
-				 o->rootfs);
+	o->vm.arch = find_kernel_arch("");
 	if (o->rootfs) {
 		struct vm_share *s = &o->vm.shares[o->vm.n_shares++];
 
-		s->kind = SHARE_BLK;
-		s->fstype = find_fstype(o->rootfs, err);
+		if (options_open_root(o, err) < 0)
+			return -1;
 		if (!s->fstype)
-			return error_wrap(err, "--rootfs");
-		s->readonly = !o->writable || options_is_readonly(s->fstype);
-		o->container.has_layer = !o->writable;
-		if (volume_find_image(o->rootfs, s->kind, s->readonly, s->path, err) < 0)
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "--rootfs %s is a directory: with --in it must be an "
+					 "image",
+					 o->rootfs);
+		if (volume_find_image(s->path, s->kind, s->readonly, s->path, err) < 0)
 			return error_wrap(err, "--rootfs");
 	}
+	if (options_apply_image(o, err) < 0)
+		return -1;
+	if (!o->container.args[0])
+		return error_set(err, ERROR_INVALID_ARGUMENT, NO_COMMAND);
 	for (size_t i = 0; i < o->container.n_volumes; i++) {
 		struct volume *v = &o->volumes[i];
 		struct vm_share *s = &o->vm.shares[o->vm.n_shares];
@@ -829,7 +812,7 @@ options_fill_guest_files(struct run_options *o, struct error *err)
 	}
 	if (!o->arch_given)
 		o->vm.arch = find_kernel_arch(o->vm.kernel);
-	return options_check_arch(o, err);
+	return 0;
 }
 
 /* Checks that the machine of the guest's architecture has what was asked for. Without firmware,

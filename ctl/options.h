@@ -3,7 +3,9 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdlib.h>
 
+#include "ctl/image/image.h"
 #include "ctl/spec.h"
 #include "ctl/vm/vm.h"
 #include "lib/error.h"
@@ -22,7 +24,18 @@ struct run_options {
 		const char *path;
 	} attached[ATTACH_MAX];
 	size_t n_attached;
+	/* root of the container as named by the user, or NULL */
 	const char *rootfs;
+	/* the root, once all options are parsed */
+	struct image image;
+	/* "USER[:GROUP]", or NULL */
+	const char *user;
+	uint32_t groups[ACCOUNT_GROUPS_MAX];
+	const char *entrypoint, *stop_signal_text;
+	/* signal that asks the process to end */
+	int stop_signal;
+	/* entries of env that were not given by the user, the first ones */
+	size_t n_default_env;
 	/* QEMU's machine as given, or NULL */
 	const char *machine;
 	/* boot: name of the VM */
@@ -55,9 +68,24 @@ enum options_for {
 	OPTIONS_POD,
 };
 
-/* Parses the command line; argv[0] is the command. Returns 0, or -1 and err (INVALID_ARGUMENT). */
+/* Parses the command line; argv[0] is the command. Finds the root of the container, and unpacks or
+ * downloads it if it is an image. Returns 0, or -1 and err: INVALID_ARGUMENT if the command line is
+ * wrong. The caller releases *o in both cases. */
 int options_parse(struct run_options *o, int argc, char **argv, enum options_for command,
 		  struct error *err);
+
+/* Releases the image. */
+void options_release(struct run_options *o);
+
+static inline void
+cleanup_options(struct run_options **o)
+{
+	if (*o)
+		options_release(*o);
+	free(*o);
+}
+
+#define auto_options __attribute__((cleanup(cleanup_options)))
 
 /* Prints share_note, if there is one, as a message of this command. */
 void options_print_note(const struct run_options *o, const char *command);
@@ -68,3 +96,16 @@ int options_publish(struct vm_options *vm, const char *text, struct error *err);
 
 /* Lines of --help that describe the options. */
 extern const char options_help[];
+
+/* ---- for options.c ---- */
+
+/* Returns whether a file system cannot be written. */
+bool options_is_readonly(const char *fstype);
+
+/* Finds o->rootfs, and fills in the first share from it; the kind is left alone for a directory.
+ * Returns 0, or -1 and err. */
+int options_open_root(struct run_options *o, struct error *err);
+
+/* Combines the options with the configuration of the image, if the root is one: arguments,
+ * environment, user, directory, signal. Returns 0, or -1 and err. */
+int options_apply_image(struct run_options *o, struct error *err);

@@ -166,7 +166,8 @@ session_loop(struct relay *r, int sigfd)
 			session_on_input(r);
 		if (p[STOP].fd >= 0 && p[STOP].revents) {
 			p[STOP].fd = -1;
-			session_send_signal(r, SIGTERM, false);
+			session_send_signal(r, r->s->stop_signal ? r->s->stop_signal : SIGTERM,
+					    false);
 			r->kill_at_ns = deadline_in(KILL_AFTER_MS);
 		}
 		if (r->kill_at_ns && deadline_is_over(r->kill_at_ns)) {

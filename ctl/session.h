@@ -21,8 +21,10 @@ struct session {
 	int in, out, err;
 	/* ends the session when readable; -1: none */
 	int vm_pidfd;
-	/* fd that, when readable, ends the process with SIGTERM, then SIGKILL; -1: none */
+	/* fd that, when readable, ends the process with stop_signal (0: SIGTERM), then SIGKILL;
+	 * -1: none */
 	int stop_fd;
+	int stop_signal;
 	/* monotonic time of the first output, 0: none yet */
 	uint64_t first_byte_ns;
 	/* monotonic time of the reply to WaitProcess */

@@ -440,6 +440,11 @@ spec_new_process(struct maker *m, const struct container_options *o)
 	if (p->user) {
 		p->user->uid = o->uid;
 		p->user->gid = o->gid;
+		p->user->additionalgids =
+			spec_make(m, o->n_groups, sizeof(*p->user->additionalgids));
+		p->user->n_additionalgids = p->user->additionalgids ? o->n_groups : 0;
+		for (size_t i = 0; i < p->user->n_additionalgids; i++)
+			p->user->additionalgids[i] = o->groups[i];
 	}
 	p->args = spec_copy_list(m, (const char *const *)o->args, n_args, &p->n_args);
 	p->env = spec_copy_list(m, o->env, o->n_env, &p->n_env);

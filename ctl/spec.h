@@ -55,6 +55,9 @@ struct container_options {
 	size_t n_env;
 	const char *cwd;
 	uint32_t uid, gid;
+	/* groups in addition to gid */
+	const uint32_t *groups;
+	size_t n_groups;
 	bool terminal, read_only, privileged;
 	/* target of a bind mount of the guest's own /proc, or NULL */
 	const char *guest_proc;

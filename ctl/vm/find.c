@@ -76,7 +76,9 @@ find_in_places(const char *name, char *out, size_t size, find_accept *usable, vo
 	char own[PATH_MAX];
 
 	if (find_own_directory(own, sizeof(own)) == 0 &&
-	    find_try_path(out, size, own, "/libexec", name, X_OK) && (!usable || usable(out, data)))
+	    (find_try_path(out, size, own, "/libexec", name, X_OK) ||
+	     find_try_path(out, size, own, "", name, X_OK)) &&
+	    (!usable || usable(out, data)))
 		return true;
 	if (find_in_search_path(out, size, name, usable, data))
 		return true;
@@ -94,7 +96,8 @@ find_program(const char *name, char *out, size_t size, struct error *err)
 		return 0;
 	return error_set(
 		err, ERROR_NOT_FOUND,
-		"program %s not found (in libexec/ next to tatamictl, $PATH, /usr/libexec)", name);
+		"program %s not found (next to tatamictl, in libexec/ there, $PATH, /usr/libexec)",
+		name);
 }
 
 static bool

@@ -8,7 +8,7 @@
 #include "ctl/vm/vm_options.h"
 #include "lib/error.h"
 
-/* Finds a helper program in libexec/ next to tatamictl, in $PATH, or in the usual libexec
+/* Finds a helper program next to tatamictl, in libexec/ there, in $PATH, or in the usual libexec
  * directories. */
 int find_program(const char *name, char *out, size_t size, struct error *err);
 

@@ -125,13 +125,13 @@ within()
 	done
 }
 
-# boot NAME OPTION...: boots a VM in the background; sets $address and $vmdir. Its root is the share
-# or disk itself: it is the agent's storage that is tested, not tatamictl's layer.
+# boot NAME OPTION...: boots a VM in the background; sets $address and $vmdir. A --rootfs is used
+# as it is: the agent's storages are tested, not tatamictl's layer.
 boot()
 {
-	local name=$1 writable=--writable
+	local name=$1 writable=
 	shift
-	case " $* " in *' --no-container '*) writable= ;; esac
+	case " $* " in *' --rootfs '*) writable=--writable ;; esac
 	# shellcheck disable=SC2046
 	ctl boot --name "$name" $writable $(vm_options) "$@" || return 1
 	vms+=("$name")

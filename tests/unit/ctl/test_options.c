@@ -121,6 +121,8 @@ static const struct wrong {
 	bool detached;
 } wrongs[] = {
 	{ FILES "-- true", "--rootfs is required", false },
+	{ FILES "no-such-image true", "no image no-such-image", false },
+	{ FILES "%d:tag true", "is not a container image", false },
 	{ FILES "--rootfs %d", "no command given", false },
 	{ FILES "--rootfs /no/such/place -- true", "/no/such/place", false },
 	{ FILES "--rootfs %d --share nfs -- true", "--share nfs", false },
@@ -204,8 +206,9 @@ static const struct wrong {
 	{ FILES "--rootfs %d -v /dev/null:/x -- true", "neither a directory nor a file", false },
 	{ FILES "--rootfs %d -e NOTHING -- true", "KEY=VALUE", false },
 	{ FILES "--rootfs %d -e =x -- true", "KEY=VALUE", false },
-	{ FILES "--rootfs %d -u root -- true", "UID[:GID]", false },
-	{ FILES "--rootfs %d -u 1:x -- true", "UID[:GID]", false },
+	{ FILES "--rootfs %d -u root -- true", "no user root", false },
+	{ FILES "--rootfs %d -u 1:x -- true", "no group x", false },
+	{ FILES "--rootfs %d --stop-signal SIGNO -- true", "invalid signal SIGNO", false },
 	{ FILES "--rootfs %d --attach %d -- true", "KIND:PATH", false },
 	{ FILES "--rootfs %d --name x -- true", "--name is valid only for boot", false },
 	{ FILES "--rootfs %d --scratch 1Mi -- true", "at least 16Mi", false },
@@ -234,6 +237,7 @@ ParameterizedTest(struct wrong *w, ctl_options, wrong, .init = make_files, .fini
 	CHECK_EQ(parse(o, w->line, w->detached, &words, &err), -1, "%s", w->line);
 	CHECK_EQ(err.code, ERROR_INVALID_ARGUMENT, "%s", w->line);
 	CHECK_HAS(err.msg, w->says, "%s: says \"%s\"", w->line, err.msg);
+	options_release(o);
 	free(o);
 }
 
@@ -271,6 +275,7 @@ Test(ctl_options, all_options, .init = make_files, .fini = remove_files)
 	CHECK_STR(o->container.cwd, "/w");
 	CHECK_STR(o->container.env[o->container.n_env - 1], "A=1");
 	CHECK(o->interactive && !o->container.terminal);
+	options_release(o);
 	free(o);
 }
 
@@ -286,6 +291,7 @@ Test(ctl_options, defaults, .init = make_files, .fini = remove_files)
 	CHECK_EQ(o->vm.memory_mib, 256);
 	CHECK_EQ(o->vm.cpus, 1);
 	CHECK_EQ(o->vm.accel, NULL, "KVM is tried");
+	options_release(o);
 	free(o);
 }
 
@@ -320,6 +326,7 @@ Test(ctl_options, network, .init = make_files, .fini = remove_files)
 		CHECK_EQ(o->vm.configure_nic, rows[i].configured, "%s", rows[i].line);
 		CHECK_EQ(o->vm.network, rows[i].network, "%s", rows[i].line);
 		CHECK_STR(o->vm.publish[0].host, rows[i].host, "%s", rows[i].line);
+		options_release(o);
 		free(o);
 	}
 }
@@ -334,10 +341,19 @@ Test(ctl_options, writable, .init = make_files, .fini = remove_files)
 	make_ext4(image);
 	REQUIRE_OK(parse(o, FILES "--rootfs %i --writable -- true", false, &words, &err), &err);
 	CHECK(!o->vm.shares[0].readonly && !o->container.has_layer);
+	options_release(o);
+	free(steal_ptr(&words));
+	CHECK_EQ(parse(o, FILES "--rootfs %i -u root -- true", false, &words, &err), -1);
+	CHECK_HAS(err.msg, "a disk is not searched for names: give a number");
+	options_release(o);
+	free(steal_ptr(&words));
 	REQUIRE_OK(parse(o, "--in vm --rootfs %i --writable -- true", false, &words, &err), &err);
 	CHECK(!o->vm.shares[0].readonly && !o->container.has_layer);
+	options_release(o);
+	free(steal_ptr(&words));
 	REQUIRE_OK(parse(o, "--in vm --rootfs %i -- true", false, &words, &err), &err);
 	CHECK(o->vm.shares[0].readonly && o->container.has_layer);
+	options_release(o);
 	free(o);
 }
 
@@ -359,6 +375,7 @@ Test(ctl_options, scratch, .init = make_files, .fini = remove_files)
 	CHECK_STR(o->vm.shares[3].fstype, "ext4");
 	CHECK_EQ(o->vm.shares[3].scratch, 16781312, "whole sectors");
 	CHECK_EQ(o->container.scratch, &o->vm.shares[3]);
+	options_release(o);
 	free(o);
 }
 
@@ -378,6 +395,7 @@ check_default(const char *line, const char *path, enum share_kind kind, const ch
 	CHECK((o->share_note[0] != '\0') == (note[0] != '\0'), "%s: %s", line, o->share_note);
 	if (kind == SHARE_VIRTIOFS)
 		CHECK_HAS(o->vm.virtiofsd, current);
+	options_release(o);
 	free(o);
 }
 
@@ -415,6 +433,7 @@ Test(ctl_options, environment, .init = make_files, .fini = remove_files)
 	REQUIRE_EQ(o->container.n_env, ARRAY_LEN(want));
 	for (size_t i = 0; i < ARRAY_LEN(want); i++)
 		CHECK_STR(o->container.env[i], want[i]);
+	options_release(o);
 	free(o);
 }
 
@@ -453,6 +472,7 @@ Test(ctl_options, volumes_and_devices, .init = make_files, .fini = remove_files)
 	CHECK(o->vm.shares[3].kind == SHARE_SCSI && o->vm.shares[3].readonly);
 	CHECK_EQ(o->vm.shares[4].kind, SHARE_SCSI);
 	CHECK_EQ(o->vm.hotplug_ports, 4);
+	options_release(o);
 	free(o);
 }
 
@@ -474,6 +494,7 @@ Test(ctl_options, in_a_running_vm, .init = make_files, .fini = remove_files)
 	CHECK(o->vm.shares[0].kind == SHARE_BLK && o->vm.shares[0].readonly, "erofs is read-only");
 	CHECK_EQ(o->volumes[2].share, 1);
 	CHECK_EQ(o->vm.kernel, NULL, "no guest files are needed");
+	options_release(o);
 	free(o);
 }
 
@@ -491,5 +512,6 @@ Test(ctl_options, image_is_a_disk, .init = make_files, .fini = remove_files)
 	CHECK_EQ(o->vm.initrd, NULL, "a root image needs no initrd");
 	CHECK_EQ(o->vm.shares[0].kind, SHARE_BLK);
 	CHECK_EQ(o->vm.shares[1].kind, SHARE_9P, "volumes are not disks");
+	options_release(o);
 	free(o);
 }
