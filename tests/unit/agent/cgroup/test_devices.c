@@ -359,6 +359,8 @@ Test(devices, kept_program)
 	struct device_rules others = make(kmsg, 1, NULL, 0, false);
 	struct error err = ERROR_INIT;
 
+	if (geteuid() != 0)
+		cr_skip_test("loading a program of cgroups needs root");
 	REQUIRE_OK(device_program_load(&rules, &kept, &p, &err), &err);
 	CHECK_EQ(device_program_keep(&kept, p.instructions, 7, &p.fd, &err), -1);
 	CHECK_EQ(err.code, ERROR_INVALID_ARGUMENT);
