@@ -82,7 +82,7 @@ cmd_attach(int argc, char **argv)
 	struct qmp q = { .fd = -1 };
 	int done;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+	if (argc == 2 && is_help(argv[1])) {
 		(void)printf("%s", attach_usage);
 		return 0;
 	}
@@ -247,7 +247,7 @@ cmd_detach(int argc, char **argv)
 	struct qmp q = { .fd = -1 };
 	int done;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+	if (argc == 2 && is_help(argv[1])) {
 		(void)printf("%s", detach_usage);
 		return 0;
 	}

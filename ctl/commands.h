@@ -3,13 +3,27 @@
  * returns the exit code of the program. */
 #pragma once
 
+#include <stdbool.h>
+
+#include "lib/error.h"
+
 struct run_options;
 
 /* Exit codes of tatamictl itself; the exit code of a container process is passed through. */
 enum {
 	EXIT_USAGE = 2,
 	EXIT_FAILED = 125,
+	/* The container's program could not be executed, or was not found. */
+	EXIT_NOT_EXECUTABLE = 126,
+	EXIT_NOT_FOUND = 127,
+	EXIT_INTERRUPTED = 130,
 };
+
+/* Returns whether an argument asks for help. */
+bool is_help(const char *argument);
+
+/* Returns the exit code for an error that ended a command. */
+int exit_code_of(const struct error *err);
 
 int cmd_run(int argc, char **argv);
 int cmd_boot(int argc, char **argv);

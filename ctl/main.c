@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tatamictl: boots VMs with a Kata agent and drives the agent. Table of commands. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "ctl/cmd_rpc.h"
 #include "ctl/commands.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/version.h"
 
 static const struct {
@@ -36,23 +38,37 @@ print_help(FILE *to)
 		(void)fprintf(to, "  %-6s %s\n", commands[i].name, commands[i].help);
 	(void)fprintf(to,
 		      "\n`tatamictl COMMAND --help` prints more; see also tatamictl(1).\n"
-		      "Exit code: that of the process; 2 usage; 125 tatamictl or the VM failed.\n");
+		      "Exit code: that of the process; 2 usage; 125 tatamictl or the VM failed;\n"
+		      "126 the program cannot be executed; 127 it was not found.\n");
+}
+
+/* Returns the exit code, unless the output could not be written. */
+static int
+main_end(int code)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	(void)fprintf(stderr, "tatamictl: failed to write to standard output: %s\n",
+		      strerror(errno));
+	return code ? code : EXIT_FAILED;
 }
 
 int
 main(int argc, char **argv)
 {
-	if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
+	io_open_standard();
+	if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+			  strcmp(argv[1], "help") == 0)) {
 		print_help(stdout);
-		return 0;
+		return main_end(0);
 	}
 	if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
 		(void)printf("tatamictl %s (%s)\n", tatami_version, tatami_commit);
-		return 0;
+		return main_end(0);
 	}
 	for (size_t i = 0; argc >= 2 && i < ARRAY_LEN(commands); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
+			return main_end(commands[i].run(argc - 1, argv + 1));
 	if (argc >= 2)
 		(void)fprintf(stderr, "tatamictl: unknown command \"%s\"\n", argv[1]);
 	print_help(stderr);

@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "lib/cleanup.h"
 #include "lib/sys.h"
 
 static ssize_t io_recv_once(int sock, struct msghdr *hdr, void *control, size_t control_size,
@@ -252,4 +253,18 @@ close_all_but(const int *keep, size_t n)
 			return -1;
 		next = least + 1;
 	}
+}
+
+void
+io_open_standard(void)
+{
+	int fd;
+
+	for (;;) {
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+		if (fd < 0 || fd > 2)
+			break;
+		(void)fcntl(fd, F_SETFD, 0);
+	}
+	close_fd(&fd);
 }

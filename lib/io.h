@@ -46,6 +46,10 @@ io_is_for_now(int errnum)
 	       errnum == ENOMEM;
 }
 
+/* Opens /dev/null as each of the fds 0 to 2 that is closed: a file opened later would take its
+ * place, and be read or written as standard input or output. Called first in main(). */
+void io_open_standard(void);
+
 /* Closes all fds from 3 on except those in the list, which may be in any order; values below 3 are
  * ignored. Returns 0, or -1 and errno. Async-signal-safe; takes time quadratic in n. */
 int close_all_but(const int *keep, size_t n);

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Functions that several commands use: exit codes for errors, and the option for help. */
+#include <string.h>
+
+#include "ctl/commands.h"
+
+/* Texts of agents about a program that the container does not have, or may not execute. */
+static const struct {
+	const char *first, *then;
+	int code;
+} programs[] = {
+	/* tatami and the Rust kata-agent */
+	{ "the file ", " was not found", EXIT_NOT_FOUND },
+	/* the wording of runc, which other agents have adopted */
+	{ "executable file ", "not found in $PATH", EXIT_NOT_FOUND },
+	{ "exec", "no such file or directory", EXIT_NOT_FOUND },
+	{ "exec", "permission denied", EXIT_NOT_EXECUTABLE },
+};
+
+bool
+is_help(const char *argument)
+{
+	return strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0;
+}
+
+int
+exit_code_of(const struct error *err)
+{
+	if (err->code == ERROR_CANCELLED)
+		return EXIT_INTERRUPTED;
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
+		const char *at = strstr(err->msg, programs[i].first);
+
+		if (at && strcasestr(at, programs[i].then))
+			return programs[i].code;
+	}
+	return EXIT_FAILED;
+}
