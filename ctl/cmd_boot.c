@@ -65,7 +65,7 @@ cmd_boot(int argc, char **argv)
 			error_set(&err, ERROR_ALREADY_EXISTS, "a VM named %s already exists",
 				  o->name);
 		(void)fprintf(stderr, "tatamictl boot: %s\n", err.msg);
-		return err.code == ERROR_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
+		return err.code == ERROR_INVALID_ARGUMENT ? EXIT_USAGE : exit_code_of(&err);
 	}
 	(void)printf("%s\n", o->name);
 	return 0;

@@ -82,7 +82,7 @@ cmd_pod(int argc, char **argv)
 		else if (pod_run(p, o->container.args[0], &err) == 0)
 			code = 0;
 		else
-			code = err.code == ERROR_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
+			code = err.code == ERROR_INVALID_ARGUMENT ? EXIT_USAGE : exit_code_of(&err);
 		manifest_release(&p->m);
 	}
 	if (code)

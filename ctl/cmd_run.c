@@ -49,15 +49,16 @@ cmd_run(int argc, char **argv)
 	single_vm_block_signals();
 	if (single_vm_start(p, o, NULL, &err) < 0) {
 		(void)fprintf(stderr, "tatamictl run: %s\n", err.msg);
-		return EXIT_FAILED;
+		return exit_code_of(&err);
 	}
 	code = run_session(p, o, &err);
+	p->is_hurried = code < 0 && err.code == ERROR_CANCELLED;
 	single_vm_stop(p);
 	if (o->timing)
 		timeline_print(&p->timeline);
 	if (code < 0) {
 		(void)fprintf(stderr, "tatamictl run: %s\n", err.msg);
-		return EXIT_FAILED;
+		return exit_code_of(&err);
 	}
 	return code;
 }
@@ -78,7 +79,11 @@ run_session(struct single_vm *p, const struct run_options *o, struct error *err)
 		.stop_fd = -1,
 	};
 	int code = session_run(&s, err);
+	char why[400];
 
+	if (code < 0 && err->code == ERROR_UNAVAILABLE &&
+	    vm_ends_within(&p->vm, 2000, why, sizeof(why)))
+		error_set(err, ERROR_UNAVAILABLE, "the VM has ended: %s", why);
 	p->timeline.first_byte = s.first_byte_ns;
 	p->timeline.exited = s.exit_ns;
 	return code;

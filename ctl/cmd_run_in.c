@@ -75,7 +75,7 @@ cmd_run_in(struct run_options *o)
 	ttrpc_client_free(r->client);
 	if (code < 0) {
 		(void)fprintf(stderr, "tatamictl run: %s\n", err.msg);
-		return EXIT_FAILED;
+		return exit_code_of(&err);
 	}
 	return code;
 }

@@ -3,12 +3,14 @@
 #include "ctl/session.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -20,15 +22,42 @@
 
 #define CHUNK         (128u << 10)
 #define KILL_AFTER_MS 5000
+/* A terminal that is writable takes as much without blocking, or nearly. */
+#define TERMINAL_UNIT 256
 /* After this many interrupts the session ends without waiting for the guest. */
 #define INTERRUPTS_MAX 3
 
+/* The byte that the user of a terminal types at the end of input (Ctrl-D). */
+#define END_OF_INPUT 4
+
+/* One of the process's output streams. */
+struct sink {
+	struct relay *r;
+	/* the local end */
+	int fd;
+	bool from_stderr;
+	/* nothing more comes from the process */
+	bool ended;
+	/* the local reader has gone: what comes is dropped */
+	bool is_closed;
+	/* bytes that one write(2) may take without blocking when fd is writable */
+	size_t unit;
+	/* the call that reads from the process, 0: none */
+	uint32_t call;
+	/* the reply that is being written, and how much of it was */
+	Grpc__ReadStreamResponse *reply;
+	size_t written;
+};
+
 struct relay {
 	struct session *s;
-	bool out_ended, err_ended, exited;
-	/* a WriteStdin call is pending */
-	bool writing;
+	struct sink out, err;
+	bool exited;
+	/* the pending calls of WriteStdin and WaitProcess, 0: none */
+	uint32_t write_call, wait_call;
 	bool in_ended;
+	/* the last byte of input does not end a line */
+	bool is_in_line;
 	int status;
 	unsigned int interrupts;
 	uint64_t kill_at_ns;
@@ -36,15 +65,20 @@ struct relay {
 	struct error failure;
 	struct termios saved;
 	bool raw;
+	/* input that the process has not taken */
+	size_t chunk_start, chunk_end;
 	unsigned char chunk[CHUNK];
 };
 
 static void session_make_raw(struct relay *r);
 static void session_loop(struct relay *r, int sigfd);
-static void session_start_read(struct relay *r, bool from_stderr);
-static void session_on_input(struct relay *r);
+static void session_forget_calls(struct relay *r);
+static void session_start_read(struct sink *k);
+static void session_write_out(struct sink *k);
+static void session_read_input(struct relay *r);
+static void session_send_input(struct relay *r);
 static void session_on_written(void *data, ProtobufCMessage *reply, const struct error *failure);
-static void session_close_stdin(struct relay *r);
+static void session_end_input(struct relay *r);
 static void session_on_signal(struct relay *r, int fd);
 static void session_send_signal(struct relay *r, int sig, bool all);
 static void session_send_window(struct relay *r);
@@ -60,13 +94,14 @@ session_fail(struct relay *r, const struct error *why, const char *doing)
 	error_wrap(&r->failure, "%s", doing);
 }
 
+/* Starts a call. `data` outlives it, or the call is forgotten before. */
 static uint32_t
 session_call(struct relay *r, const char *method, const ProtobufCMessage *request,
-	     ttrpc_reply_fn *fn)
+	     ttrpc_reply_fn *fn, void *data)
 {
 	struct error err = ERROR_INIT;
 	uint32_t id = ttrpc_client_start(r->s->client, &grpc__agent_service__descriptor, method,
-					 request, 0, fn, r, &err);
+					 request, 0, fn, data, &err);
 
 	if (!id)
 		session_fail(r, &err, method);
@@ -82,6 +117,18 @@ session_ignore_reply(void *data, ProtobufCMessage *reply, const struct error *fa
 		protobuf_c_message_free_unpacked(reply, NULL);
 }
 
+static void
+session_init_sink(struct relay *r, struct sink *k, int fd, bool from_stderr)
+{
+	struct stat st;
+
+	*k = (struct sink){ .r = r, .fd = fd, .from_stderr = from_stderr, .unit = PIPE_BUF };
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		k->unit = SIZE_MAX;
+	else if (isatty(fd))
+		k->unit = TERMINAL_UNIT;
+}
+
 int
 session_run(struct session *s, struct error *err)
 {
@@ -95,8 +142,10 @@ session_run(struct session *s, struct error *err)
 	if (!r)
 		return error_nomem(err, "relaying stdio");
 	r->s = s;
+	session_init_sink(r, &r->out, s->out, false);
+	session_init_sink(r, &r->err, s->err, true);
 	/* A terminal merges stdout and stderr. */
-	r->err_ended = s->terminal;
+	r->err.ended = s->terminal;
 	(void)sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
 		(void)sigaddset(&set, signals[i]);
@@ -107,14 +156,15 @@ session_run(struct session *s, struct error *err)
 		return error_sys(err, "failed to create a signalfd");
 	}
 	session_make_raw(r);
-	session_start_read(r, false);
+	session_start_read(&r->out);
 	if (!s->terminal)
-		session_start_read(r, true);
+		session_start_read(&r->err);
 	session_start_wait(r);
 	session_send_window(r);
 	if (s->in < 0)
-		session_close_stdin(r);
+		session_end_input(r);
 	session_loop(r, sigfd);
+	session_forget_calls(r);
 	if (r->raw)
 		(void)tcsetattr(s->in, TCSANOW, &r->saved);
 	(void)sigprocmask(SIG_SETMASK, &saved, NULL);
@@ -137,25 +187,36 @@ session_make_raw(struct relay *r)
 	r->raw = tcsetattr(r->s->in, TCSANOW, &t) == 0;
 }
 
+static bool
+session_is_over(const struct relay *r)
+{
+	return r->failure.code != ERROR_OK || (r->exited && r->out.ended && r->err.ended);
+}
+
 static void
 session_loop(struct relay *r, int sigfd)
 {
-	enum { CLIENT, SIGNALS, INPUT, VM, STOP, N };
+	enum { CLIENT, SIGNALS, INPUT, VM, STOP, OUT, ERR, N };
 	struct pollfd p[N] = {
 		[CLIENT] = { .fd = ttrpc_client_fd(r->s->client) },
 		[SIGNALS] = { .fd = sigfd, .events = POLLIN },
 		[INPUT] = { .fd = -1, .events = POLLIN },
 		[VM] = { .fd = r->s->vm_pidfd, .events = POLLIN },
 		[STOP] = { .fd = r->s->stop_fd, .events = POLLIN },
+		[OUT] = { .fd = -1, .events = POLLOUT },
+		[ERR] = { .fd = -1, .events = POLLOUT },
 	};
 
-	while (r->failure.code == ERROR_OK && !(r->exited && r->out_ended && r->err_ended)) {
+	while (!session_is_over(r)) {
 		struct error err = ERROR_INIT;
 
 		p[CLIENT].events = ttrpc_client_events(r->s->client);
-		p[INPUT].fd = r->in_ended || r->writing ? -1 : r->s->in;
-		if (poll(p, N, r->kill_at_ns ? deadline_left_ms(r->kill_at_ns) : -1) < 0 &&
-		    errno != EINTR) {
+		p[INPUT].fd = r->in_ended || r->write_call ? -1 : r->s->in;
+		p[OUT].fd = r->out.reply ? r->out.fd : -1;
+		p[ERR].fd = r->err.reply ? r->err.fd : -1;
+		if (poll(p, N, r->kill_at_ns ? deadline_left_ms(r->kill_at_ns) : -1) < 0) {
+			if (errno == EINTR)
+				continue;
 			error_sys(&err, "failed to wait for input and output");
 			session_fail(r, &err, "session ended");
 			return;
@@ -163,7 +224,7 @@ session_loop(struct relay *r, int sigfd)
 		if (p[SIGNALS].revents)
 			session_on_signal(r, sigfd);
 		if (p[INPUT].fd >= 0 && p[INPUT].revents)
-			session_on_input(r);
+			session_read_input(r);
 		if (p[STOP].fd >= 0 && p[STOP].revents) {
 			p[STOP].fd = -1;
 			session_send_signal(r, r->s->stop_signal ? r->s->stop_signal : SIGTERM,
@@ -176,86 +237,152 @@ session_loop(struct relay *r, int sigfd)
 		}
 		if (p[CLIENT].revents && ttrpc_client_handle(r->s->client, &err) < 0)
 			session_fail(r, &err, "connection to the agent failed");
-		if (p[VM].fd >= 0 && p[VM].revents && !r->exited) {
+		if (p[OUT].fd >= 0 && p[OUT].revents)
+			session_write_out(&r->out);
+		if (p[ERR].fd >= 0 && p[ERR].revents)
+			session_write_out(&r->err);
+		if (p[VM].fd >= 0 && p[VM].revents) {
 			error_set(&err, ERROR_UNAVAILABLE, "the VM has ended");
 			session_fail(r, &err, "session ended");
 		}
 	}
 }
 
+/* Drops the calls whose replies would be written to `r`. */
+static void
+session_forget_calls(struct relay *r)
+{
+	const uint32_t calls[] = { r->out.call, r->err.call, r->write_call, r->wait_call };
+
+	for (size_t i = 0; i < ARRAY_LEN(calls); i++)
+		if (calls[i])
+			ttrpc_client_forget(r->s->client, calls[i]);
+	if (r->out.reply)
+		protobuf_c_message_free_unpacked(&r->out.reply->base, NULL);
+	if (r->err.reply)
+		protobuf_c_message_free_unpacked(&r->err.reply->base, NULL);
+}
+
 /* ---- output ---- */
 
 static void
-session_on_read(struct relay *r, ProtobufCMessage *reply, const struct error *failure,
-		bool from_stderr)
+session_on_read(void *data, ProtobufCMessage *reply, const struct error *failure)
 {
-	Grpc__ReadStreamResponse *data = (Grpc__ReadStreamResponse *)reply;
-	bool *ended = from_stderr ? &r->err_ended : &r->out_ended;
+	struct sink *k = data;
+	struct relay *r = k->r;
+	Grpc__ReadStreamResponse *read = (Grpc__ReadStreamResponse *)reply;
 
-	if (!data || data->data.len == 0) {
+	k->call = 0;
+	if (!read || read->data.len == 0) {
 		/* A failed read ends the stream, as in the Kata runtimes. */
 		if (failure && ttrpc_client_is_broken(r->s->client))
 			session_fail(r, failure, "failed to read the container's output");
-		*ended = true;
+		k->ended = true;
 	} else {
 		if (!r->s->first_byte_ns)
 			r->s->first_byte_ns = monotonic_ns();
-		if (write_full(from_stderr ? r->s->err : r->s->out, data->data.data,
-			       data->data.len) < 0) {
-			struct error err = ERROR_INIT;
-
-			error_sys(&err, "failed to write the container's output");
-			session_fail(r, &err, "session ended");
+		if (!k->is_closed) {
+			/* Written once the loop finds the local end writable. */
+			k->reply = read;
+			k->written = 0;
+			return;
 		}
-		session_start_read(r, from_stderr);
+		session_start_read(k);
 	}
 	if (reply)
 		protobuf_c_message_free_unpacked(reply, NULL);
 }
 
 static void
-session_on_stdout(void *data, ProtobufCMessage *reply, const struct error *failure)
-{
-	session_on_read(data, reply, failure, false);
-}
-
-static void
-session_on_stderr(void *data, ProtobufCMessage *reply, const struct error *failure)
-{
-	session_on_read(data, reply, failure, true);
-}
-
-static void
-session_start_read(struct relay *r, bool from_stderr)
+session_start_read(struct sink *k)
 {
 	Grpc__ReadStreamRequest q = GRPC__READ_STREAM_REQUEST__INIT;
 
-	q.container_id = (char *)(uintptr_t)r->s->container_id;
-	q.exec_id = (char *)(uintptr_t)r->s->exec_id;
+	q.container_id = (char *)(uintptr_t)k->r->s->container_id;
+	q.exec_id = (char *)(uintptr_t)k->r->s->exec_id;
 	q.len = CHUNK;
-	(void)session_call(r, from_stderr ? "ReadStderr" : "ReadStdout", &q.base,
-			   from_stderr ? session_on_stderr : session_on_stdout);
+	k->call = session_call(k->r, k->from_stderr ? "ReadStderr" : "ReadStdout", &q.base,
+			       session_on_read, k);
+}
+
+/* A process that wrote to the pipe itself would get SIGPIPE; one that does not end by it is
+ * killed. */
+static void
+session_reader_gone(struct sink *k)
+{
+	k->is_closed = true;
+	if (k->r->exited)
+		return;
+	session_send_signal(k->r, SIGPIPE, false);
+	if (!k->r->kill_at_ns)
+		k->r->kill_at_ns = deadline_in(KILL_AFTER_MS);
+}
+
+/* Writes as much as the local end takes without blocking, so that a reader that does not read
+ * never keeps signals from being handled. */
+static void
+session_write_out(struct sink *k)
+{
+	struct pollfd p = { .fd = k->fd, .events = POLLOUT };
+
+	do {
+		size_t left = k->reply->data.len - k->written;
+		ssize_t n = write(k->fd, k->reply->data.data + k->written,
+				  left < k->unit ? left : k->unit);
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n < 0 && errno == EPIPE) {
+			session_reader_gone(k);
+			break;
+		}
+		if (n < 0) {
+			struct error err = ERROR_INIT;
+
+			error_sys(&err, "failed to write the container's output");
+			session_fail(k->r, &err, "session ended");
+			return;
+		}
+		k->written += (size_t)n;
+		if (k->written == k->reply->data.len)
+			break;
+	} while (poll(&p, 1, 0) > 0);
+	if (k->written < k->reply->data.len && !k->is_closed)
+		return;
+	protobuf_c_message_free_unpacked(&k->reply->base, NULL);
+	k->reply = NULL;
+	session_start_read(k);
 }
 
 /* ---- input ---- */
 
 static void
-session_on_input(struct relay *r)
+session_read_input(struct relay *r)
 {
-	Grpc__WriteStreamRequest q = GRPC__WRITE_STREAM_REQUEST__INIT;
 	ssize_t n = read(r->s->in, r->chunk, sizeof(r->chunk));
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
 	if (n <= 0) {
-		session_close_stdin(r);
+		session_end_input(r);
 		return;
 	}
+	r->chunk_start = 0;
+	r->chunk_end = (size_t)n;
+	r->is_in_line = r->chunk[n - 1] != '\n' && r->chunk[n - 1] != '\r';
+	session_send_input(r);
+}
+
+static void
+session_send_input(struct relay *r)
+{
+	Grpc__WriteStreamRequest q = GRPC__WRITE_STREAM_REQUEST__INIT;
+
 	q.container_id = (char *)(uintptr_t)r->s->container_id;
 	q.exec_id = (char *)(uintptr_t)r->s->exec_id;
-	q.data.data = r->chunk;
-	q.data.len = (size_t)n;
-	r->writing = session_call(r, "WriteStdin", &q.base, session_on_written) != 0;
+	q.data.data = r->chunk + r->chunk_start;
+	q.data.len = r->chunk_end - r->chunk_start;
+	r->write_call = session_call(r, "WriteStdin", &q.base, session_on_written, r);
 }
 
 static void
@@ -263,25 +390,39 @@ session_on_written(void *data, ProtobufCMessage *reply, const struct error *fail
 {
 	struct relay *r = data;
 
-	r->writing = false;
-	/* The process has closed its stdin: discard the remaining input. */
-	if (failure && failure->code != ERROR_OK)
+	r->write_call = 0;
+	if (failure) {
+		/* The process has closed its stdin: discard the remaining input. */
 		r->in_ended = true;
-	if (reply)
-		protobuf_c_message_free_unpacked(reply, NULL);
+		return;
+	}
+	r->chunk_start += ((Grpc__WriteStreamResponse *)reply)->len;
+	/* Some agents do not tell how much they wrote: all of it. */
+	if (((Grpc__WriteStreamResponse *)reply)->len > 0 && r->chunk_start < r->chunk_end)
+		session_send_input(r);
+	protobuf_c_message_free_unpacked(reply, NULL);
 }
 
+/* Ends the process's input. Of a terminal, closing the guest's end would lose output as well. */
 static void
-session_close_stdin(struct relay *r)
+session_end_input(struct relay *r)
 {
 	Grpc__CloseStdinRequest q = GRPC__CLOSE_STDIN_REQUEST__INIT;
 
 	if (r->in_ended)
 		return;
 	r->in_ended = true;
+	if (r->s->terminal) {
+		/* In the middle of a line the first one only passes on what was typed. */
+		r->chunk_start = 0;
+		r->chunk_end = r->is_in_line ? 2 : 1;
+		memset(r->chunk, END_OF_INPUT, r->chunk_end);
+		session_send_input(r);
+		return;
+	}
 	q.container_id = (char *)(uintptr_t)r->s->container_id;
 	q.exec_id = (char *)(uintptr_t)r->s->exec_id;
-	(void)session_call(r, "CloseStdin", &q.base, session_ignore_reply);
+	(void)session_call(r, "CloseStdin", &q.base, session_ignore_reply, NULL);
 }
 
 /* ---- signals and window ---- */
@@ -317,7 +458,7 @@ session_send_signal(struct relay *r, int sig, bool all)
 	q.container_id = (char *)(uintptr_t)r->s->container_id;
 	q.exec_id = all ? (char *)(uintptr_t) "" : (char *)(uintptr_t)r->s->exec_id;
 	q.signal = (uint32_t)sig;
-	(void)session_call(r, "SignalProcess", &q.base, session_ignore_reply);
+	(void)session_call(r, "SignalProcess", &q.base, session_ignore_reply, NULL);
 }
 
 static void
@@ -334,7 +475,7 @@ session_send_window(struct relay *r)
 	q.exec_id = (char *)(uintptr_t)r->s->exec_id;
 	q.row = ws.ws_row;
 	q.column = ws.ws_col;
-	(void)session_call(r, "TtyWinResize", &q.base, session_ignore_reply);
+	(void)session_call(r, "TtyWinResize", &q.base, session_ignore_reply, NULL);
 }
 
 /* ---- the end ---- */
@@ -344,6 +485,7 @@ session_on_exit_status(void *data, ProtobufCMessage *reply, const struct error *
 {
 	struct relay *r = data;
 
+	r->wait_call = 0;
 	r->s->exit_ns = monotonic_ns();
 	if (!reply) {
 		session_fail(r, failure, "failed to wait for the process");
@@ -361,5 +503,5 @@ session_start_wait(struct relay *r)
 
 	q.container_id = (char *)(uintptr_t)r->s->container_id;
 	q.exec_id = (char *)(uintptr_t)r->s->exec_id;
-	(void)session_call(r, "WaitProcess", &q.base, session_on_exit_status);
+	r->wait_call = session_call(r, "WaitProcess", &q.base, session_on_exit_status, r);
 }

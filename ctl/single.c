@@ -36,10 +36,10 @@ single_vm_block_signals(void)
 
 static int
 single_call(struct single_vm *p, const char *method, const ProtobufCMessage *request,
-	    int timeout_ms, struct error *err)
+	    int timeout_ms, bool interruptible, struct error *err)
 {
-	if (ttrpc_client_call(p->client, &grpc__agent_service__descriptor, method, request,
-			      timeout_ms, NULL, err) < 0)
+	if (dial_call(&p->vm, p->client, &grpc__agent_service__descriptor, method, request,
+		      timeout_ms, interruptible, err) < 0)
 		return error_wrap(err, "%s", method);
 	return 0;
 }
@@ -64,6 +64,7 @@ single_vm_start(struct single_vm *p, struct run_options *o, const char *dir, str
 	}
 	arena_release(&a);
 	if (r < 0) {
+		p->is_hurried = err->code == ERROR_CANCELLED;
 		if (o->verbose && p->client)
 			single_print_console(&p->vm);
 		single_vm_stop(p);
@@ -87,14 +88,14 @@ single_make_container(struct single_vm *p, struct run_options *o, struct arena *
 		return error_nomem(err, "building the requests");
 	if (network_configure(p->client, &o->vm, err) < 0)
 		return -1;
-	if (single_call(p, "CreateSandbox", &sandbox->base, CALL_TIMEOUT_MS, err) < 0)
+	if (single_call(p, "CreateSandbox", &sandbox->base, CALL_TIMEOUT_MS, true, err) < 0)
 		return -1;
 	p->timeline.sandbox = monotonic_ns();
-	if (single_call(p, "CreateContainer", &container->base, CALL_TIMEOUT_MS, err) < 0)
+	if (single_call(p, "CreateContainer", &container->base, CALL_TIMEOUT_MS, true, err) < 0)
 		return -1;
 	p->timeline.created = monotonic_ns();
 	start.container_id = (char *)(uintptr_t)SINGLE_VM_CONTAINER;
-	if (single_call(p, "StartContainer", &start.base, CALL_TIMEOUT_MS, err) < 0)
+	if (single_call(p, "StartContainer", &start.base, CALL_TIMEOUT_MS, true, err) < 0)
 		return -1;
 	p->timeline.started = monotonic_ns();
 	return 0;
@@ -119,10 +120,14 @@ single_vm_stop(struct single_vm *p)
 	int grace = 0;
 
 	remove.container_id = (char *)(uintptr_t)SINGLE_VM_CONTAINER;
-	if (p->client && p->timeline.created)
-		(void)single_call(p, "RemoveContainer", &remove.base, STOP_GRACE_MS, &err);
-	if (p->client && single_call(p, "DestroySandbox", &destroy.base, STOP_GRACE_MS, &err) == 0)
-		grace = STOP_GRACE_MS;
+	if (p->client && !p->is_hurried && !vm_has_ended(&p->vm, NULL, 0)) {
+		if (p->timeline.created)
+			(void)single_call(p, "RemoveContainer", &remove.base, STOP_GRACE_MS, false,
+					  &err);
+		if (single_call(p, "DestroySandbox", &destroy.base, STOP_GRACE_MS, false, &err) ==
+		    0)
+			grace = STOP_GRACE_MS;
+	}
 	ttrpc_client_free(p->client);
 	p->client = NULL;
 	timeline_read_console(&p->timeline, p->vm.console);

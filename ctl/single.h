@@ -2,6 +2,7 @@
 /* A VM with one container, as used by `run` and `boot`. Blocks. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "ctl/options.h"
@@ -14,10 +15,12 @@ struct single_vm {
 	struct vm vm;
 	struct timeline timeline;
 	struct ttrpc_client *client;
+	/* The VM is ended without calls to the agent. */
+	bool is_hurried;
 };
 
-/* Blocks INT, TERM, HUP and ALRM until a session reads them or single_vm_start() is interrupted
- * by one; ignores PIPE. Call before anything else. */
+/* Blocks INT, TERM, HUP, QUIT and ALRM until a session reads them or single_vm_start() is
+ * interrupted by one; ignores PIPE. Call before anything else. */
 void single_vm_block_signals(void);
 
 /* Boots the VM in directory `dir` (NULL: a temporary one), creates the sandbox and the container

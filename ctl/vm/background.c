@@ -4,54 +4,132 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "ctl/commands.h"
 #include "ctl/single.h"
+#include "ctl/vm/spawn.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/io.h"
+#include "lib/path.h"
 
-static int background_monitor(const struct background *b, const char *dir, int tell);
+/* Time for ending a VM that is booting, before it is killed. */
+#define INTERRUPTED_MS 15000
+
+static void background_signals(sigset_t *set);
+static int background_wait(pid_t pid, const char *dir, int report, int signals,
+			   struct error *reported, struct error *err);
+static int background_monitor(const struct background *b, const char *dir, pid_t parent, int tell);
 static int background_register(const struct background *b, int *lock, struct error *err);
 
 int
 background_start(const struct background *b, const char *dir, struct error *err)
 {
-	int pipe_fds[2];
 	struct error reported = ERROR_INIT;
-	ssize_t n;
-	pid_t pid;
+	auto_close int signals = -1;
+	int pipe_fds[2];
+	pid_t parent = getpid(), pid;
+	sigset_t set, saved;
+	int r;
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+	/* The monitor starts with these signals blocked. */
+	background_signals(&set);
+	(void)sigprocmask(SIG_BLOCK, &set, &saved);
+	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signals < 0 || pipe2(pipe_fds, O_CLOEXEC) < 0)
 		return error_sys(err, "failed to create a pipe");
 	pid = fork();
 	if (pid == 0) {
 		(void)close(pipe_fds[0]);
-		_exit(background_monitor(b, dir, pipe_fds[1]));
+		(void)close(signals);
+		_exit(background_monitor(b, dir, parent, pipe_fds[1]));
 	}
 	(void)close(pipe_fds[1]);
-	n = pid < 0 ? -1 : read_full(pipe_fds[0], &reported, sizeof(reported));
+	r = pid < 0 ? error_sys(err, "failed to start the monitor process")
+		    : background_wait(pid, dir, pipe_fds[0], signals, &reported, err);
 	(void)close(pipe_fds[0]);
-	if (n != (ssize_t)sizeof(reported))
-		return error_set(err, ERROR_INTERNAL,
-				 "the monitor process exited before the VM was up");
-	if (reported.code != ERROR_OK) {
+	(void)sigprocmask(SIG_SETMASK, &saved, NULL);
+	if (r == 0 && reported.code != ERROR_OK) {
 		*err = reported;
 		return -1;
 	}
-	return 0;
+	return r;
+}
+
+static void
+background_signals(sigset_t *set)
+{
+	(void)sigemptyset(set);
+	(void)sigaddset(set, SIGINT);
+	(void)sigaddset(set, SIGTERM);
+	(void)sigaddset(set, SIGHUP);
+	(void)sigaddset(set, SIGQUIT);
+}
+
+/* Waits for the monitor's report. The first signal asks the monitor to end the VM; it is killed
+ * at the second, or when it takes too long, and the kernel kills its children with it. */
+static int
+background_wait(pid_t pid, const char *dir, int report, int signals, struct error *reported,
+		struct error *err)
+{
+	struct pollfd p[] = { { .fd = report, .events = POLLIN },
+			      { .fd = signals, .events = POLLIN } };
+	struct error ignored = ERROR_INIT;
+	uint64_t kill_at = DEADLINE_NEVER;
+	struct signalfd_siginfo info;
+	bool was_killed = false;
+	int status;
+
+	for (;;) {
+		(void)poll(p, ARRAY_LEN(p), deadline_left_ms(kill_at));
+		if (p[0].revents)
+			break;
+		if (read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info) &&
+		    kill_at == DEADLINE_NEVER) {
+			(void)kill(pid, SIGTERM);
+			kill_at = deadline_in(INTERRUPTED_MS);
+		} else if (p[1].revents || deadline_is_over(kill_at)) {
+			was_killed = true;
+			(void)kill(pid, SIGKILL);
+			kill_at = DEADLINE_NEVER - 1;
+		}
+	}
+	if (read_full(report, reported, sizeof(*reported)) == (ssize_t)sizeof(*reported) &&
+	    kill_at == DEADLINE_NEVER)
+		return 0;
+	if (kill_at == DEADLINE_NEVER) {
+		(void)waitpid(pid, &status, 0);
+		return error_set(err, ERROR_INTERNAL,
+				 "the monitor process exited before the VM was up");
+	}
+	/* The VM may have come up just now. */
+	if (!was_killed && reported->code == ERROR_OK) {
+		(void)kill(pid, SIGALRM);
+		if (!wait_for(pid, INTERRUPTED_MS, &status)) {
+			was_killed = true;
+			(void)kill(pid, SIGKILL);
+		}
+	}
+	(void)waitpid(pid, &status, 0);
+	if (was_killed)
+		(void)path_remove_tree(AT_FDCWD, dir, &ignored);
+	return error_set(err, ERROR_CANCELLED, "interrupted while the VM was booting");
 }
 
 /* Boots the VM, reports the result to the parent through `tell`, and monitors the VM. */
 static int
-background_monitor(const struct background *b, const char *dir, int tell)
+background_monitor(const struct background *b, const char *dir, pid_t parent, int tell)
 {
 	struct error err = ERROR_INIT;
 	auto_close int lock = -1;
@@ -63,13 +141,20 @@ background_monitor(const struct background *b, const char *dir, int tell)
 	/* `stop` sends SIGALRM: other signals are forwarded to the container, as in `run`. */
 	single_vm_block_signals();
 	(void)setsid();
+	/* Nobody would know of a VM whose `boot` was killed. */
+	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent)
+		return EXIT_FAILED;
 	if (null < 0)
 		error_sys(&err, "failed to open /dev/null");
 	else
 		is_up = b->start(b->self, dir, &err) == 0;
 	if (is_up && background_register(b, &lock, &err) < 0)
 		b->stop(b->self);
-	(void)write_full(tell, &err, sizeof(err));
+	(void)prctl(PR_SET_PDEATHSIG, 0);
+	if (write_full(tell, &err, sizeof(err)) < 0 && err.code == ERROR_OK) {
+		b->stop(b->self);
+		return EXIT_FAILED;
+	}
 	(void)close(tell);
 	if (err.code != ERROR_OK)
 		return EXIT_FAILED;

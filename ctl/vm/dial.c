@@ -32,7 +32,9 @@
 /* delay before connecting if the console shows neither message */
 #define SILENT_MS 20000
 #define RETRY_MS  500
-/* limit of one attempt; a VM that dies meanwhile is noticed afterwards */
+/* time between the end of a connection and that of its VM */
+#define GONE_MS 2000
+/* limit of one attempt */
 #define CHECK_MS 30000
 
 /* State of waiting for a boot. */
@@ -66,6 +68,7 @@ dial_signals(sigset_t *set)
 	(void)sigaddset(set, SIGINT);
 	(void)sigaddset(set, SIGTERM);
 	(void)sigaddset(set, SIGHUP);
+	(void)sigaddset(set, SIGQUIT);
 	(void)sigaddset(set, SIGALRM);
 }
 
@@ -186,8 +189,8 @@ dial_try(struct wait *w, const struct address *address, struct error *err)
 
 	if (fd >= 0)
 		client = ttrpc_client_new(fd, err);
-	if (client && ttrpc_client_call(client, &grpc__health__descriptor, "Check", &q.base,
-					left < CHECK_MS ? left : CHECK_MS, NULL, err) == 0)
+	if (client && dial_call(w->vm, client, &grpc__health__descriptor, "Check", &q.base,
+				left < CHECK_MS ? left : CHECK_MS, true, err) == 0)
 		return client;
 	ttrpc_client_free(client);
 	return NULL;
@@ -214,4 +217,86 @@ dial_pause_until(struct wait *w, uint64_t until_ns, struct error *err)
 		return error_set(err, ERROR_DEADLINE_EXCEEDED,
 				 "timed out waiting for the guest's console");
 	return 0;
+}
+
+/* ---- calls ---- */
+
+struct dialled {
+	bool done;
+	struct error failure;
+};
+
+static void
+dial_on_reply(void *data, ProtobufCMessage *reply, const struct error *failure)
+{
+	struct dialled *d = data;
+
+	d->done = true;
+	if (reply)
+		protobuf_c_message_free_unpacked(reply, NULL);
+	else
+		d->failure = *failure;
+}
+
+int
+dial_call(struct vm *vm, struct ttrpc_client *client, const ProtobufCServiceDescriptor *service,
+	  const char *method, const ProtobufCMessage *request, int timeout_ms, bool interruptible,
+	  struct error *err)
+{
+	int64_t timeout_ns = timeout_ms < 0 ? 0 : timeout_ms * (int64_t)NS_PER_MS;
+	uint64_t deadline = deadline_of_timeout(timeout_ms);
+	struct dialled d = { .failure = ERROR_INIT };
+	struct error ignored = ERROR_INIT;
+	auto_close int pidfd = vm_pidfd(vm);
+	auto_close int signals = -1;
+	char why[400];
+	sigset_t set;
+	uint32_t id = ttrpc_client_start(client, service, method, request, timeout_ns,
+					 dial_on_reply, &d, err);
+
+	if (!id)
+		return -1;
+	dial_signals(&set);
+	signals = interruptible ? signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK) : -1;
+	while (!d.done) {
+		struct pollfd p[] = { { .fd = ttrpc_client_fd(client),
+					.events = ttrpc_client_events(client) },
+				      { .fd = pidfd, .events = POLLIN },
+				      { .fd = signals, .events = POLLIN } };
+		int n = poll(p, ARRAY_LEN(p), deadline_left_ms(deadline));
+
+		if (n < 0 && errno != EINTR) {
+			error_sys(err, "failed to wait for the agent");
+			break;
+		}
+		/* A failure of the connection is that of the call. */
+		if (n > 0 && p[0].revents)
+			(void)ttrpc_client_handle(client, &ignored);
+		if (d.done)
+			break;
+		if (n > 0 && p[1].revents) {
+			(void)vm_has_ended(vm, why, sizeof(why));
+			error_set(err, ERROR_UNAVAILABLE, "the VM has ended: %s", why);
+			break;
+		}
+		if (n > 0 && p[2].revents) {
+			error_set(err, ERROR_CANCELLED, "interrupted");
+			break;
+		}
+		if (n == 0) {
+			error_set(err, ERROR_DEADLINE_EXCEEDED, "timed out after %d ms",
+				  timeout_ms);
+			break;
+		}
+	}
+	if (!d.done) {
+		ttrpc_client_forget(client, id);
+		return -1;
+	}
+	if (d.failure.code == ERROR_OK)
+		return 0;
+	*err = d.failure;
+	if (ttrpc_client_is_broken(client) && vm_ends_within(vm, GONE_MS, why, sizeof(why)))
+		error_set(err, ERROR_UNAVAILABLE, "the VM has ended: %s", why);
+	return -1;
 }

@@ -4,6 +4,8 @@
 
 #include <signal.h>
 
+#include <protobuf-c/protobuf-c.h>
+
 #include "ctl/vm/vm.h"
 #include "lib/error.h"
 
@@ -20,3 +22,12 @@ void dial_signals(sigset_t *set);
  * DEADLINE_EXCEEDED (after timeout_ms). Blocks.
  */
 struct ttrpc_client *dial_agent(struct vm *vm, int timeout_ms, struct error *err);
+
+/*
+ * Calls a method of the agent, and gives up when the VM ends (UNAVAILABLE, with what QEMU said) or,
+ * with `interruptible`, when a signal of dial_signals() is pending (CANCELLED). Otherwise as
+ * ttrpc_client_call(), without the reply. Blocks.
+ */
+int dial_call(struct vm *vm, struct ttrpc_client *client, const ProtobufCServiceDescriptor *service,
+	      const char *method, const ProtobufCMessage *request, int timeout_ms,
+	      bool interruptible, struct error *err);

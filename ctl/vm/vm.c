@@ -417,18 +417,29 @@ vm_ended_early(const struct vm *vm, const char *name, int status, struct error *
 bool
 vm_has_ended(struct vm *vm, char *exit_text, size_t size)
 {
-	struct error err = ERROR_INIT;
 	int status;
 
 	if (vm->children[VM_QEMU] > 0 && !wait_for(vm->children[VM_QEMU], 0, &status))
 		return false;
 	if (vm->children[VM_QEMU] > 0) {
 		vm->children[VM_QEMU] = 0;
-		(void)vm_ended_early(vm, "qemu", status, &err);
+		(void)vm_ended_early(vm, "qemu", status, &vm->why);
 	}
 	if (exit_text)
-		(void)snprintf(exit_text, size, "%s", err.msg);
+		(void)snprintf(exit_text, size, "%s", vm->why.msg);
 	return true;
+}
+
+bool
+vm_ends_within(struct vm *vm, int timeout_ms, char *exit_text, size_t size)
+{
+	struct pollfd p = { .events = POLLIN };
+	auto_close int fd = vm_pidfd(vm);
+
+	p.fd = fd;
+	if (fd >= 0)
+		(void)poll(&p, 1, timeout_ms);
+	return vm_has_ended(vm, exit_text, size);
 }
 
 int

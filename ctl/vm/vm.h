@@ -40,15 +40,20 @@ struct vm {
 	int lock;
 	/* the file of the scratch disk, else -1 */
 	int scratch;
+	/* the end of QEMU, once vm_has_ended() */
+	struct error why;
 };
 
 /* Creates the directory `dir` (mode 0700), or a temporary one if NULL, starts all programs and
  * returns once QEMU runs. On failure, nothing is left. Returns 0, or -1 and err. */
 int vm_start(struct vm *vm, struct vm_options *options, const char *dir, struct error *err);
 
-/* Returns whether the VM has ended, and reaps QEMU. exit_text (may be NULL) receives the reason.
- * Does not block. */
+/* Returns whether the VM has ended, and reaps QEMU. exit_text (may be NULL) receives the reason,
+ * each time. Does not block. */
 bool vm_has_ended(struct vm *vm, char *exit_text, size_t size);
+
+/* As vm_has_ended(), but waits up to timeout_ms: a connection may break before the VM is gone. */
+bool vm_ends_within(struct vm *vm, int timeout_ms, char *exit_text, size_t size);
 
 /* Returns a pidfd of QEMU for a poll loop, owned by the caller, or -1. */
 int vm_pidfd(const struct vm *vm);

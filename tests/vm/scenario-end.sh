@@ -38,7 +38,7 @@ interrupted()
 	kill -TERM $pid
 	wait $pid || status=$?
 	echo "exit code $status: $(cat "$work/said-run")"
-	test $status = 125 || return 1
+	test $status = 130 || return 1
 	test ! -e "$dir" || { echo "$dir is left"; return 1; }
 	gone "$dir/"
 }
