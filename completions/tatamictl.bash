@@ -71,7 +71,7 @@ _tatamictl()
 	*:--log)
 		_tatamictl_words 'error warn info debug'
 		return ;;
-	*:--attach|*:--env|*:--cwd|*:--user|*:--hostname|*:--scratch|*:--entrypoint|*:--stop-signal|*:--guest-proc|*:--memory|*:--cpus|*:--max-memory|*:--max-cpus|*:--hotplug-ports|*:--publish|*:--append|*:--qemu-arg|*:--name|*:-[ewupc])
+	*:--attach|*:--env|*:--cwd|*:--user|*:--hostname|*:--scratch|*:--entrypoint|*:--stop-signal|*:--guest-proc|*:--memory|*:--cpus|*:--max-memory|*:--max-cpus|*:--hotplug-ports|*:--publish|*:--append|*:--qemu-arg|*:--name|*:--container|*:-[ewupc])
 		return ;;
 	esac
 	case ${COMP_WORDS[1]}:$word in
@@ -94,7 +94,7 @@ _tatamictl()
 	pod:*)
 		_tatamictl_files -f ;;
 	exec:-*)
-		_tatamictl_words '-p -t -i -e -w -u -c --help' ;;
+		_tatamictl_words '--container --interactive --tty --env --cwd --user --privileged --keep --help' ;;
 	attach:-*)
 		_tatamictl_words '--list --help' ;;
 	attach:*)

@@ -125,10 +125,14 @@ _tatamictl()
 		detach)
 			_arguments '(- *)--help[print a summary]' '1:VM:_tatamictl_vms' '2:id:_tatamictl_attached' && ret=0 ;;
 		exec)
-			_arguments -S '-p[all capabilities]' '-t[give the process a terminal]' \
-				'-i[pass standard input on]' '*-e[environment variable]:KEY=VALUE: ' \
-				'-w[working directory]:directory: ' '-u[user]:UID: ' \
-				'-c[container of a pod]:container: ' '(- *)--help[print a summary]' \
+			_arguments -S '(-p --privileged)'{-p,--privileged}'[all capabilities]' \
+				'(-t --tty)'{-t,--tty}'[give the process a terminal]' \
+				'(-i --interactive)'{-i,--interactive}'[pass standard input on]' \
+				'*'{-e,--env}'[environment variable]:KEY=VALUE: ' \
+				'(-w --cwd)'{-w,--cwd}'[working directory]:directory: ' \
+				'(-u --user)'{-u,--user}'[user]:UID[:GID]: ' \
+				'(-c --container)'{-c,--container}'[container of a pod]:container: ' \
+				'--keep[let the process go on without its client]' '(- *)--help[print a summary]' \
 				'1:VM:_tatamictl_vms' && ret=0 ;;
 		stop)
 			_arguments '1:VM:_tatamictl_vms' && ret=0 ;;

@@ -17,6 +17,7 @@
 #include "ctl/single.h"
 #include "ctl/spec.h"
 #include "ctl/vm/state.h"
+#include "ctl/warden.h"
 #include "lib/arena.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
@@ -33,21 +34,44 @@
 struct exec_options {
 	struct container_options process;
 	const char *env[ENV_MAX];
-	bool interactive;
+	bool interactive, keep;
 	const char *vm, *container;
 	char id[160];
 };
 
 static const char exec_usage[] =
-	"usage: tatamictl exec [-p] [-t] [-i] [-e KEY=VALUE] [-w DIR] [-u UID]\n"
-	"                      [-c CONTAINER] NAME -- COMMAND [ARGUMENT…]\n"
+	"usage: tatamictl exec [OPTION…] NAME -- COMMAND [ARGUMENT…]\n"
 	"Runs a process in the container of VM NAME. Passes on stdio, signals and the exit\n"
-	"code.\n";
+	"code. When this command is gone (its terminal was closed, or it was killed), the\n"
+	"process gets SIGHUP and, 5 seconds later, SIGKILL.\n"
+	"\n"
+	"  -c, --container NAME   the container (default: the first)\n"
+	"  -i, --interactive      pass standard input on\n"
+	"  -t, --tty              give the process a terminal\n"
+	"  -e, --env KEY=VALUE    set an environment variable (may be repeated)\n"
+	"  -w, --cwd DIR          working directory (default /)\n"
+	"  -u, --user UID[:GID]   user and group (default 0:0)\n"
+	"  -p, --privileged       grant all capabilities\n"
+	"  --keep                 let the process go on when this command is gone\n"
+	"  -h, --help             print this\n";
+
+static const struct option exec_options[] = {
+	{ "container", required_argument, NULL, 'c' },
+	{ "interactive", no_argument, NULL, 'i' },
+	{ "tty", no_argument, NULL, 't' },
+	{ "env", required_argument, NULL, 'e' },
+	{ "cwd", required_argument, NULL, 'w' },
+	{ "user", required_argument, NULL, 'u' },
+	{ "privileged", no_argument, NULL, 'p' },
+	{ "keep", no_argument, NULL, 'k' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
 
 static void ps_print(const struct vm_state *s, void *data);
 static int exec_parse(struct exec_options *o, int argc, char **argv);
-static int exec_session(struct ttrpc_client *client, const struct exec_options *o,
-			struct error *err);
+static int exec_session(struct ttrpc_client *client, const struct vm_state *state,
+			const struct exec_options *o, struct error *err);
 static bool stop_wait_gone(int monitor, int timeout_ms);
 
 static int
@@ -67,7 +91,7 @@ cmd_ps(int argc, char **argv)
 
 	if (argc > 1) {
 		(void)printf("usage: tatamictl ps\nLists the VMs that `tatamictl boot` started.\n");
-		return strcmp(argv[1], "--help") == 0 ? 0 : EXIT_USAGE;
+		return is_help(argv[1]) ? 0 : EXIT_USAGE;
 	}
 	return state_for_each(ps_print, &count, &err) < 0 ? exec_complain("ps", &err, EXIT_FAILED)
 							  : 0;
@@ -114,9 +138,20 @@ cmd_exec(int argc, char **argv)
 	client = ttrpc_client_dial(state.address, CALL_TIMEOUT_MS, &err);
 	if (!client)
 		return exec_complain("exec", &err, EXIT_FAILED);
-	r = exec_session(client, &o, &err);
+	r = exec_session(client, &state, &o, &err);
 	ttrpc_client_free(client);
-	return r < 0 ? exec_complain("exec", &err, EXIT_FAILED) : r;
+	return r < 0 ? exec_complain("exec", &err, exit_code_of(&err)) : r;
+}
+
+/* UID[:GID] */
+static bool
+exec_parse_user(char *text, struct container_options *process)
+{
+	char *colon = strchr(text, ':');
+
+	if (colon)
+		*colon++ = '\0';
+	return parse_u32(text, &process->uid) && (!colon || parse_u32(colon, &process->gid));
 }
 
 /* Returns 0, 1 after printing the help, or -1 for invalid usage. */
@@ -130,23 +165,22 @@ exec_parse(struct exec_options *o, int argc, char **argv)
 	o->env[o->process.n_env++] =
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	optind = 0;
-	while ((opt = getopt_long(
-			argc, argv, "+ptie:w:u:c:h",
-			(const struct option[]){ { "help", no_argument, NULL, 'h' }, { 0 } },
-			NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "+ptie:w:u:c:h", exec_options, NULL)) != -1) {
 		if (opt == 't') {
 			o->process.terminal = true;
 		} else if (opt == 'i') {
 			o->interactive = true;
 		} else if (opt == 'p') {
 			o->process.privileged = true;
+		} else if (opt == 'k') {
+			o->keep = true;
 		} else if (opt == 'e' && o->process.n_env < ENV_MAX - 1 && strchr(optarg, '=')) {
 			o->env[o->process.n_env++] = optarg;
 		} else if (opt == 'c') {
 			o->container = optarg;
 		} else if (opt == 'w') {
 			o->process.cwd = optarg;
-		} else if (opt == 'u' && parse_u32(optarg, &o->process.uid)) {
+		} else if (opt == 'u' && exec_parse_user(optarg, &o->process)) {
 			continue;
 		} else if (opt == 'h') {
 			(void)printf("%s", exec_usage);
@@ -167,11 +201,15 @@ exec_parse(struct exec_options *o, int argc, char **argv)
 }
 
 static int
-exec_session(struct ttrpc_client *client, const struct exec_options *o, struct error *err)
+exec_session(struct ttrpc_client *client, const struct vm_state *state,
+	     const struct exec_options *o, struct error *err)
 {
 	Grpc__ExecProcessRequest q = GRPC__EXEC_PROCESS_REQUEST__INIT;
+	auto_close int monitor = sys_pidfd_open(state->monitor, 0);
+	struct warden w = { .fd = -1 };
 	char exec_id[64];
 	struct arena a;
+	bool has_ended;
 	int r;
 	struct session s = {
 		.client = client,
@@ -181,12 +219,15 @@ exec_session(struct ttrpc_client *client, const struct exec_options *o, struct e
 		.in = o->interactive ? STDIN_FILENO : -1,
 		.out = STDOUT_FILENO,
 		.err = STDERR_FILENO,
-		.vm_pidfd = -1,
+		.vm_pidfd = state_is_alive(state) ? monitor : -1,
 		.stop_fd = -1,
 	};
 
 	(void)snprintf(exec_id, sizeof(exec_id), "exec-%d-%llu", (int)getpid(),
 		       (unsigned long long)monotonic_ns());
+	/* Before the process, which then cannot be left alone. */
+	if (!o->keep && warden_start(&w, state->address, o->id, exec_id, err) < 0)
+		return -1;
 	arena_init(&a, 1u << 20);
 	q.container_id = (char *)(uintptr_t)o->id;
 	q.exec_id = exec_id;
@@ -197,7 +238,15 @@ exec_session(struct ttrpc_client *client, const struct exec_options *o, struct e
 		r = ttrpc_client_call(client, &grpc__agent_service__descriptor, "ExecProcess",
 				      &q.base, CALL_TIMEOUT_MS, NULL, err);
 	arena_release(&a);
-	return r < 0 ? -1 : session_run(&s, err);
+	/* Without an answer the process may have been started. */
+	has_ended = r < 0 && err->code != ERROR_DEADLINE_EXCEEDED;
+	if (r == 0) {
+		r = session_run(&s, err);
+		has_ended = r >= 0;
+	}
+	if (!o->keep)
+		warden_end(&w, has_ended);
+	return r;
 }
 
 /* ---- stop ---- */
@@ -209,7 +258,7 @@ cmd_stop(int argc, char **argv)
 	auto_close int monitor = -1;
 	struct vm_state s;
 
-	if (argc != 2 || strcmp(argv[1], "--help") == 0) {
+	if (argc != 2 || is_help(argv[1])) {
 		(void)printf("usage: tatamictl stop NAME\nEnds a VM and removes its files.\n");
 		return argc == 2 ? 0 : EXIT_USAGE;
 	}
