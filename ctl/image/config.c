@@ -81,7 +81,7 @@ config_entrypoint(const char *text, const char *const **out, struct arena *a, st
 	int r;
 
 	if (json) {
-		const char *const *parsed;
+		const char *const *parsed = NULL;
 		size_t n;
 
 		r = config_list(json, "--entrypoint", &parsed, a, err);
