@@ -18,10 +18,11 @@
 #include "lib/cleanup.h"
 #include "lib/path.h"
 #include "rootfs-builder/guest/closure.h"
-#include "rootfs-builder/image/content.h"
 #include "rootfs-builder/guest/layout.h"
 #include "rootfs-builder/guest/prune.h"
 #include "rootfs-builder/guest/units.h"
+#include "rootfs-builder/image/content.h"
+#include "rootfs-builder/work/hash.h"
 
 /* Longest file that a description contains. */
 #define DESCRIBED_MAX ((uint64_t)1 << 20)
@@ -146,12 +147,6 @@ build_fill(struct build *build, struct error *err)
 	return closure_verify(&build->image, spec->machine, !spec->keep_init, err);
 }
 
-static void
-build_hash_text(struct sha256_ctx *hash, const char *text)
-{
-	sha256_update(hash, strlen(text) + 1, (const uint8_t *)text);
-}
-
 static int
 build_hash_content(const uint8_t *bytes, size_t n, void *data, struct error *err)
 {
@@ -164,7 +159,6 @@ build_hash_content(const uint8_t *bytes, size_t n, void *data, struct error *err
 static int
 build_set_digest(struct build *build, struct error *err)
 {
-	uint8_t sum[SHA256_DIGEST_SIZE];
 	auto_free struct image_links *links = image_links(&build->image, err);
 	struct sha256_ctx hash;
 	char text[128];
@@ -172,33 +166,31 @@ build_set_digest(struct build *build, struct error *err)
 	if (!links)
 		return -1;
 	sha256_init(&hash);
-	build_hash_text(&hash, "tatami-rootfs image 1");
+	hash_text(&hash, "tatami-rootfs image 1");
 	(void)snprintf(text, sizeof(text), "%u", build->spec->epoch);
-	build_hash_text(&hash, text);
+	hash_text(&hash, text);
 	for (size_t i = 0; i < build->image.n; i++) {
 		const struct image_entry *entry = build->image.entries[i];
 		const struct image_links *group = &links[entry->link_group];
 
-		build_hash_text(&hash, entry->path);
+		hash_text(&hash, entry->path);
 		(void)snprintf(text, sizeof(text), "%o %u %u %u %u %llu", entry->mode, entry->uid,
 			       entry->gid, entry->dev_major, entry->dev_minor,
 			       (unsigned long long)entry->size);
-		build_hash_text(&hash, text);
+		hash_text(&hash, text);
 		if (group->n && group->first != i)
-			build_hash_text(&hash, build->image.entries[group->first]->path);
+			hash_text(&hash, build->image.entries[group->first]->path);
 		for (const struct image_xattr *x = entry->xattrs; x; x = x->next) {
 			(void)snprintf(text, sizeof(text), "%zu", x->n);
-			build_hash_text(&hash, x->name);
-			build_hash_text(&hash, text);
+			hash_text(&hash, x->name);
+			hash_text(&hash, text);
 			sha256_update(&hash, x->n, x->value);
 		}
 		if (content_read(entry, build_hash_content, &hash, err) < 0)
 			return -1;
 		report_progress(build->report, i, build->image.n);
 	}
-	sha256_digest(&hash, sizeof(sum), sum);
-	for (size_t i = 0; i < sizeof(sum); i++)
-		(void)snprintf(build->digest + i * 2, 3, "%02x", sum[i]);
+	hash_hex(&hash, SHA256_DIGEST_SIZE, build->digest);
 	return 0;
 }
 
@@ -214,10 +206,10 @@ build_seed(const struct build *build, const char *purpose, uint8_t *out, size_t 
 
 		(void)snprintf(number, sizeof(number), "%u", block);
 		sha256_init(&hash);
-		build_hash_text(&hash, "tatami-rootfs seed 1");
-		build_hash_text(&hash, purpose);
-		build_hash_text(&hash, number);
-		build_hash_text(&hash, build->digest);
+		hash_text(&hash, "tatami-rootfs seed 1");
+		hash_text(&hash, purpose);
+		hash_text(&hash, number);
+		hash_text(&hash, build->digest);
 		sha256_digest(&hash, sizeof(sum), sum);
 		memcpy(out, sum, part);
 		out += part;

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #include "lib/error.h"
-#include "rootfs-builder/image/image.h"
 #include "rootfs-builder/archive/pack.h"
+#include "rootfs-builder/image/image.h"
 #include "rootfs-builder/sbom/packages.h"
 #include "rootfs-builder/work/report.h"
 #include "rootfs-builder/work/work.h"

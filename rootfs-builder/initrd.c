@@ -3,10 +3,10 @@
 
 #include "rootfs-builder/archive/cpio.h"
 #include "rootfs-builder/guest/arch.h"
-#include "rootfs-builder/work/hostfile.h"
-#include "rootfs-builder/image/image.h"
 #include "rootfs-builder/guest/layout.h"
 #include "rootfs-builder/guest/verify.h"
+#include "rootfs-builder/image/image.h"
+#include "rootfs-builder/work/hostfile.h"
 
 static int initrd_fill(const struct initrd_spec *spec, struct image *image, uint16_t machine,
 		       size_t *modules, struct error *err);

@@ -21,8 +21,8 @@
 #include <stdio.h>
 
 #include "lib/error.h"
-#include "rootfs-builder/guest/initrd_paths.h"
 #include "rootfs-builder/archive/pack.h"
+#include "rootfs-builder/guest/initrd_paths.h"
 
 /* 2025-01-01T00:00:00Z, the default of initrd_spec.epoch. */
 #define INITRD_EPOCH 1735689600u

@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 #include "lib/error.h"
-#include "rootfs-builder/image/image.h"
 #include "rootfs-builder/archive/pack.h"
+#include "rootfs-builder/image/image.h"
 
 /* Sorts the image and writes a complete archive of it. Entries are numbered in order, and all
  * have the time `mtime` (seconds since 1970). Hard links to a file have the number of the first of

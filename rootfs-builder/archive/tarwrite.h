@@ -4,8 +4,8 @@
 
 #include <nettle/sha2.h>
 
-#include "rootfs-builder/build.h"
 #include "rootfs-builder/archive/pack.h"
+#include "rootfs-builder/build.h"
 
 /* Writes the sorted image: the time of each member is the epoch, and hard links are kept. Sets the
  * crc of each entry, and updates a hash of the archive without compression. The caller finishes the

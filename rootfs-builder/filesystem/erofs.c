@@ -7,8 +7,8 @@
 #include <stdio.h>
 
 #include "lib/cleanup.h"
-#include "rootfs-builder/filesystem/filesystem.h"
 #include "rootfs-builder/archive/tarwrite.h"
+#include "rootfs-builder/filesystem/filesystem.h"
 #include "rootfs-builder/work/tool.h"
 
 #define PACKAGE "erofs-utils"

@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
-#include "rootfs-builder/filesystem/filesystem.h"
 #include "rootfs-builder/archive/tarwrite.h"
+#include "rootfs-builder/filesystem/filesystem.h"
 #include "rootfs-builder/work/tool.h"
 
 #define PACKAGE "squashfs-tools"

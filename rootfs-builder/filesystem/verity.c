@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "lib/cleanup.h"
+#include "rootfs-builder/work/hash.h"
 #include "rootfs-builder/work/tool.h"
 
 #define PACKAGE    "cryptsetup-bin"
@@ -41,8 +42,7 @@ verity_make(struct build *build, const char *data, const char *hash, struct veri
 		return error_sys(err, "failed to stat %s", data);
 	out->data_blocks = (uint64_t)st.st_size / VERITY_BLOCK;
 	build_seed(build, "verity-salt", salt, sizeof(salt));
-	for (size_t i = 0; i < sizeof(salt); i++)
-		(void)snprintf(out->salt + 2 * i, 3, "%02x", salt[i]);
+	hash_put_hex(out->salt, salt, sizeof(salt));
 	if (asprintf(&salt_option, "--salt=%s", out->salt) < 0 ||
 	    asprintf(&blocks_option, "--data-blocks=%llu", (unsigned long long)out->data_blocks) <
 		    0)

@@ -13,8 +13,8 @@
 #include "lib/cleanup.h"
 #include "lib/parse.h"
 #include "rootfs-builder/build.h"
-#include "rootfs-builder/image/content.h"
 #include "rootfs-builder/guest/layout.h"
+#include "rootfs-builder/image/content.h"
 
 static int add_path(struct build *build, const char *value, struct error *err);
 static int add_owner(struct build *build, const char *value, struct error *err);

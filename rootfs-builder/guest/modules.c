@@ -9,8 +9,8 @@
 
 #include "lib/buf.h"
 #include "lib/cleanup.h"
-#include "rootfs-builder/guest/elffile.h"
 #include "rootfs-builder/archive/pack.h"
+#include "rootfs-builder/guest/elffile.h"
 
 /* The largest modules have about 20 MiB. */
 #define MODULE_MAX ((size_t)64 << 20)

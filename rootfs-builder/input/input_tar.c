@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
-#include "rootfs-builder/build.h"
 #include "rootfs-builder/archive/tarread.h"
+#include "rootfs-builder/build.h"
 
 struct tar_stream {
 	struct build *build;

@@ -17,9 +17,9 @@
 #include "lib/io.h"
 #include "rootfs-builder/filesystem/disk_layout.h"
 #include "rootfs-builder/filesystem/filesystem.h"
+#include "rootfs-builder/filesystem/verity.h"
 #include "rootfs-builder/guest/arch.h"
 #include "rootfs-builder/work/tool.h"
-#include "rootfs-builder/filesystem/verity.h"
 
 #define MIB ((uint64_t)1 << 20)
 /* An NVDIMM of another size keeps Kata from plugging memory later. */

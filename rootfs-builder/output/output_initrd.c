@@ -3,8 +3,8 @@
 #include <fcntl.h>
 
 #include "lib/cleanup.h"
-#include "rootfs-builder/build.h"
 #include "rootfs-builder/archive/cpio.h"
+#include "rootfs-builder/build.h"
 #include "rootfs-builder/guest/verify.h"
 
 static int

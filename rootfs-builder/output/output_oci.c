@@ -15,16 +15,16 @@
 #include "lib/io.h"
 #include "lib/json_put.h"
 #include "lib/path.h"
-#include "rootfs-builder/build.h"
 #include "rootfs-builder/archive/tarwrite.h"
+#include "rootfs-builder/build.h"
 #include "rootfs-builder/guest/arch.h"
+#include "rootfs-builder/work/hash.h"
 
-#define DIGEST_LEN (sizeof("sha256:") - 1 + 2 * SHA256_DIGEST_SIZE)
-#define JSON_MAX   ((size_t)64 << 10)
+#define JSON_MAX ((size_t)64 << 10)
 
 /* A file in blobs/. */
 struct blob {
-	char digest[DIGEST_LEN + 1];
+	char digest[HASH_DIGEST_LEN + 1];
 	uint64_t size;
 };
 
@@ -33,7 +33,7 @@ struct layout_dir {
 	const char *to;
 	struct blob layer, config, manifest;
 	/* Digest of the layer without compression. */
-	char diff_id[DIGEST_LEN + 1];
+	char diff_id[HASH_DIGEST_LEN + 1];
 	char created[40];
 };
 
@@ -48,17 +48,6 @@ oci_check(const struct build_spec *spec, struct error *err)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "a layer of an OCI image is compressed with none, gzip or zstd");
 	return 0;
-}
-
-static void
-oci_format_digest(struct sha256_ctx *hash, char out[DIGEST_LEN + 1])
-{
-	uint8_t sum[SHA256_DIGEST_SIZE];
-
-	sha256_digest(hash, sizeof(sum), sum);
-	memcpy(out, "sha256:", 7);
-	for (size_t i = 0; i < sizeof(sum); i++)
-		(void)snprintf(out + 7 + i * 2, 3, "%02x", sum[i]);
 }
 
 static int
@@ -126,7 +115,7 @@ oci_add_blob(struct layout_dir *dir, const char *from, struct blob *blob, struct
 	}
 	if (n < 0)
 		return error_sys(err, "failed to read a blob");
-	oci_format_digest(&hash, blob->digest);
+	hash_digest(&hash, blob->digest);
 	if (asprintf(&path, "%s/blobs/sha256/%s", dir->to, blob->digest + 7) < 0) {
 		path = NULL;
 		return error_nomem(err, "creating a layout");
@@ -145,7 +134,7 @@ oci_write_layer(struct layout_dir *dir, struct error *err)
 
 	if (!path || tar_write_file(build, path, build->spec->compress, &hash, err) < 0)
 		return -1;
-	oci_format_digest(&hash, dir->diff_id);
+	hash_digest(&hash, dir->diff_id);
 	report_step(build->report, "verifying the layer");
 	if (tar_verify(build, path, err) < 0)
 		return -1;

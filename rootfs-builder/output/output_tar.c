@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
-#include "rootfs-builder/build.h"
 #include "rootfs-builder/archive/tarwrite.h"
+#include "rootfs-builder/build.h"
 
 static enum pack_format
 tar_compression(const struct build_spec *spec)

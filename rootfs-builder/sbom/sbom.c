@@ -26,8 +26,9 @@
 #include "lib/json_put.h"
 #include "lib/version.h"
 #include "rootfs-builder/build.h"
-#include "rootfs-builder/image/content.h"
 #include "rootfs-builder/guest/initrd_paths.h"
+#include "rootfs-builder/image/content.h"
+#include "rootfs-builder/work/hash.h"
 
 #define DOCUMENT_MAX ((size_t)512 << 20)
 #define PROGRAM_MAX  ((size_t)256 << 20)
@@ -105,13 +106,6 @@ sbom_store(const struct buf *text, const char *to, struct error *err)
 	if (fd < 0 || write_full(fd, buf_head(text), buf_len(text)) < 0 || fsync(fd) < 0)
 		return error_sys(err, "failed to write the bill of materials");
 	return 0;
-}
-
-static void
-sbom_hex(const uint8_t *bytes, size_t n, char *out)
-{
-	for (size_t i = 0; i < n; i++)
-		(void)snprintf(out + i * 2, 3, "%02x", bytes[i]);
 }
 
 static void
@@ -240,7 +234,7 @@ sbom_hash_file(const char *file, char out[SHA256_DIGEST_SIZE * 2 + 1], struct er
 	if (n < 0)
 		return error_sys(err, "failed to read %s", file);
 	sha256_digest(&hash, sizeof(sum), sum);
-	sbom_hex(sum, sizeof(sum), out);
+	hash_put_hex(out, sum, sizeof(sum));
 	return 0;
 }
 
@@ -506,8 +500,8 @@ sbom_put_file(struct sbom *s, const struct image_entry *entry, struct error *err
 		return -1;
 	sha1_digest(&sums.sha1, sizeof(sha1_sum), sha1_sum);
 	sha256_digest(&sums.sha256, sizeof(sha256_sum), sha256_sum);
-	sbom_hex(sha1_sum, sizeof(sha1_sum), sha1_text);
-	sbom_hex(sha256_sum, sizeof(sha256_sum), sha256_text);
+	hash_put_hex(sha1_text, sha1_sum, sizeof(sha1_sum));
+	hash_put_hex(sha256_text, sha256_sum, sizeof(sha256_sum));
 	if (asprintf(&name, "./%s", entry->path) < 0) {
 		name = NULL;
 		return sbom_nomem(err);
@@ -569,7 +563,7 @@ sbom_put_files(struct sbom *s, struct error *err)
 		for (size_t i = 0; i < s->n_files; i++)
 			sha1_update(&hash, SHA1_DIGEST_SIZE * 2, (const uint8_t *)s->sums[i]);
 		sha1_digest(&hash, sizeof(sum), sum);
-		sbom_hex(sum, sizeof(sum), code);
+		hash_put_hex(code, sum, sizeof(sum));
 		sbom_put_package(s, &(struct sbom_package){
 					    .id = "SPDXRef-Files",
 					    .name = "files of no package",

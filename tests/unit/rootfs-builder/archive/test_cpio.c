@@ -6,10 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/unit/rootfs-builder/fixture.h"
 #include "lib/cleanup.h"
 #include "rootfs-builder/archive/cpio.h"
 #include "tests/support/check.h"
+#include "tests/unit/rootfs-builder/fixture.h"
 
 static struct image image;
 static struct error err;

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "tests/unit/rootfs-builder/build_fixture.h"
 #include "lib/cleanup.h"
 #include "rootfs-builder/archive/tarread.h"
 #include "rootfs-builder/archive/tarwrite.h"
 #include "tests/support/check.h"
+#include "tests/unit/rootfs-builder/build_fixture.h"
 
 static const char *dir;
 static struct build *build;

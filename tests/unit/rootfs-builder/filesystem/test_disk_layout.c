@@ -2,9 +2,9 @@
 /* Places of partitions, and the bytes that describe them. */
 #include <string.h>
 
-#include "tests/unit/rootfs-builder/fixture.h"
 #include "lib/cleanup.h"
 #include "rootfs-builder/filesystem/disk_layout.h"
+#include "tests/unit/rootfs-builder/fixture.h"
 
 #define KIB ((uint64_t)1024)
 #define MIB (1024 * KIB)

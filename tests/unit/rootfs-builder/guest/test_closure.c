@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <sys/utsname.h>
 
-#include "tests/unit/rootfs-builder/fixture.h"
 #include "lib/cleanup.h"
 #include "rootfs-builder/guest/arch.h"
 #include "rootfs-builder/guest/closure.h"
 #include "rootfs-builder/guest/elffile.h"
 #include "tests/support/check.h"
+#include "tests/unit/rootfs-builder/fixture.h"
 
 static const char *dir;
 static struct image image;

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tests/unit/rootfs-builder/fixture.h"
 #include "lib/cleanup.h"
 #include "rootfs-builder/guest/modules.h"
 #include "tests/support/check.h"
+#include "tests/unit/rootfs-builder/fixture.h"
 
 static const char dep[] = "kernel/a.ko:\n"
 			  "kernel/b.ko: kernel/a.ko\n"

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "tests/unit/rootfs-builder/fixture.h"
 #include "lib/cleanup.h"
 #include "rootfs-builder/archive/cpio.h"
 #include "rootfs-builder/guest/verify.h"
 #include "tests/support/check.h"
+#include "tests/unit/rootfs-builder/fixture.h"
 
 #define EPOCH 1000u
 

@@ -4,10 +4,10 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "tests/unit/rootfs-builder/fixture.h"
 #include "lib/cleanup.h"
 #include "rootfs-builder/image/image.h"
 #include "tests/support/check.h"
+#include "tests/unit/rootfs-builder/fixture.h"
 
 static struct image image;
 static struct error err;

@@ -6,12 +6,12 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "tests/unit/rootfs-builder/fixture.h"
 #include "lib/cleanup.h"
+#include "rootfs-builder/guest/prune.h"
 #include "rootfs-builder/input/debian_sources.h"
 #include "rootfs-builder/sbom/packages.h"
-#include "rootfs-builder/guest/prune.h"
 #include "tests/support/check.h"
+#include "tests/unit/rootfs-builder/fixture.h"
 
 static const char *dir;
 

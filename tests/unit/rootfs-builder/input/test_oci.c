@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/unit/rootfs-builder/build_fixture.h"
 #include "lib/cleanup.h"
 #include "tests/support/check.h"
+#include "tests/unit/rootfs-builder/build_fixture.h"
 
 #define MANIFEST "application/vnd.oci.image.manifest.v1+json"
 #define INDEX    "application/vnd.oci.image.index.v1+json"

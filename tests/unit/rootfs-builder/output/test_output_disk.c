@@ -10,10 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/unit/rootfs-builder/fixture.h"
 #include "lib/cleanup.h"
 #include "rootfs-builder/build.h"
 #include "rootfs-builder/filesystem/disk_layout.h"
+#include "tests/unit/rootfs-builder/fixture.h"
 
 #define MIB ((uint64_t)1 << 20)
 /* More than a compressed block, an extent and the window of a compressor hold. */
