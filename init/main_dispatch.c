@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One binary, three roles: init as PID 1, under any name; the agent if there is a socket to init;
- * else the parent of the agent (`tatami supervise`, or started by another init system).
+ * else the parent of the agent (`tatami supervise`, or started by another init system). In the
+ * pause container of a pod, it is the programs pause and probe.
  */
 #include "init/main_dispatch.h"
 
@@ -16,6 +17,7 @@
 #include "init/boot.h"
 #include "init/init.h"
 #include "init/pause.h"
+#include "init/probe.h"
 #include "init/supervise.h"
 #include "lib/deadline.h"
 #include "lib/initproto.h"
@@ -54,6 +56,8 @@ main_dispatch(int argc, char **argv, agent_main_fn *agent_main)
 	/* Checked first: PID 1 of the pid namespace of a pod is not the PID 1 of the guest. */
 	if (strcmp(strrchr(name, '/') ? strrchr(name, '/') + 1 : name, "pause") == 0)
 		return pause_run();
+	if (strcmp(strrchr(name, '/') ? strrchr(name, '/') + 1 : name, "probe") == 0)
+		return probe_run(argc, argv);
 	if (getpid() == 1)
 		init_run(argc, argv, main_ns, agent_main);
 	boot_reserve_stdio();
