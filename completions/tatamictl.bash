@@ -53,6 +53,8 @@ _tatamictl()
 	*:--share)
 		_tatamictl_words 'virtio-fs 9p none'
 		return ;;
+	*:--image)
+		return ;;
 	*:--network)
 		_tatamictl_words 'user passt'
 		return ;;
@@ -90,7 +92,7 @@ _tatamictl()
 	rmi:*)
 		_tatamictl_words "$(_tatamictl_images)" ;;
 	pod:-*)
-		_tatamictl_words "$vm --name --status" ;;
+		_tatamictl_words "$vm --name --image --status" ;;
 	pod:*)
 		_tatamictl_files -f ;;
 	exec:-*)

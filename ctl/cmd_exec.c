@@ -269,7 +269,7 @@ cmd_stop(int argc, char **argv)
 	if (state_is_alive(&s) && monitor >= 0) {
 		/* On SIGALRM, the monitor stops the container and powers the guest off. */
 		(void)sys_pidfd_send_signal(monitor, SIGALRM);
-		if (!stop_wait_gone(monitor, STOP_TIMEOUT_MS)) {
+		if (!stop_wait_gone(monitor, STOP_TIMEOUT_MS + s.grace_s * 1000)) {
 			/* The kernel kills the monitor's children together with it
 			 * (PR_SET_PDEATHSIG). */
 			(void)sys_pidfd_send_signal(monitor, SIGKILL);

@@ -20,6 +20,7 @@
 #include "ctl/vm/find.h"
 #include "ctl/vm/tempdir.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/path.h"
 #include "lib/ttrpc/client.h"
 
@@ -28,13 +29,14 @@
 #define STOP_GRACE_MS    10000
 
 static const char usage[] =
-	"usage: tatamictl pod [--name NAME] [options of boot] FILE\n"
+	"usage: tatamictl pod [--name NAME] [--image IMAGE=DIR]... [options of boot] FILE\n"
 	"       tatamictl pod --status NAME\n"
-	"Boots a VM in the background and creates the pod described by FILE in it. FILE is\n"
-	"a Kubernetes Pod in JSON with the members listed in tatamictl(1); `image` is a\n"
-	"directory or an image of a file system. Prints the VM's name once all containers\n"
-	"are ready. `tatamictl exec -c CONTAINER NAME` runs commands in a container,\n"
-	"`tatamictl stop NAME` ends the VM.\n";
+	"Boots a VM in the background and creates the pod described by FILE in it. FILE (-:\n"
+	"standard input) has documents of Kubernetes: a Pod, or an object with a template for\n"
+	"pods, and the ConfigMaps and Secrets that it uses. --image tells where an image is:\n"
+	"in a directory, or an image of a file system. Prints the VM's name once all\n"
+	"containers are ready. `tatamictl exec -c CONTAINER NAME` runs commands in a\n"
+	"container, `tatamictl stop NAME` ends the VM.\n";
 
 struct pod_vm {
 	struct run_options *o;
@@ -42,6 +44,9 @@ struct pod_vm {
 	struct vm vm;
 	struct podspec spec;
 	struct podrun *run;
+	/* Name of the VM unless one is given, id of the pod, and its address. */
+	char name[25], uid[64];
+	const char *ip;
 	/* Directory of the config maps and the pause container's root. */
 	char files[PATH_MAX];
 	int files_lock;
@@ -50,6 +55,7 @@ struct pod_vm {
 static int pod_print_status(const char *name);
 static int pod_run(struct pod_vm *p, const char *file, struct error *err);
 static int pod_boot(void *self, const char *dir, struct error *err);
+static int pod_read(struct pod_vm *p, const char *file, struct error *err);
 static int pod_make_files(struct pod_vm *p, struct error *err);
 static const struct vm *pod_vm(void *self);
 static void pod_describe(void *self, struct vm_state *s);
@@ -121,10 +127,17 @@ pod_run(struct pod_vm *p, const char *file, struct error *err)
 					       pod_look_after, pod_end, p };
 	char dir[PATH_MAX];
 
-	if (manifest_read(&p->m, file, err) < 0)
+	if (pod_read(p, file, err) < 0)
 		return -1;
-	if (!p->o->name)
-		p->o->name = p->m.name;
+	if (!p->o->name) {
+		/* Names of VMs are shorter than those of pods. */
+		size_t n = (size_t)snprintf(p->name, sizeof(p->name), "%s", p->m.name);
+
+		for (n = n < sizeof(p->name) ? n : sizeof(p->name) - 1;
+		     n > 1 && strchr("-.", p->name[n - 1]); n--)
+			p->name[n - 1] = '\0';
+		p->o->name = p->name;
+	}
 	if (state_dir(p->o->name, dir, sizeof(dir), err) < 0 ||
 	    background_start(&background, dir, err) < 0) {
 		if (err->errnum == EEXIST)
@@ -133,6 +146,40 @@ pod_run(struct pod_vm *p, const char *file, struct error *err)
 		return -1;
 	}
 	(void)printf("%s\n", p->o->name);
+	return 0;
+}
+
+/* Reads the description, finds its images, and adds its ports to the options of the VM. */
+static int
+pod_read(struct pod_vm *p, const char *file, struct error *err)
+{
+	struct vm_options *vm = &p->o->vm;
+	struct manifest_guest guest = {
+		.ip = VM_ADDRESS,
+		.host_ip = VM_GATEWAY,
+		.uid = p->uid,
+		.memory = (uint64_t)vm->memory_mib << 20,
+		.cpus = vm->cpus,
+	};
+
+	/* A pod has a network. */
+	if (!p->o->no_network)
+		vm->nic = vm->configure_nic = true;
+	else
+		guest.ip = guest.host_ip = "127.0.0.1";
+	p->ip = guest.ip;
+	(void)read_text_at(AT_FDCWD, "/proc/sys/kernel/random/uuid", p->uid, sizeof(p->uid));
+	if (manifest_read(&p->m, file, &guest, err) < 0)
+		return -1;
+	for (size_t i = 0; i < p->m.n_ports; i++)
+		if (options_publish(vm, p->m.ports[i], err) < 0)
+			return error_wrap(err, "%s", file);
+	if (p->o->no_network)
+		vm->configure_nic = false;
+	if (podspec_find_images(&p->m, p->o->images, p->o->n_images, err) < 0)
+		return error_wrap(err, "%s", file);
+	if (p->m.ignored[0])
+		(void)fprintf(stderr, "tatamictl pod: %s: ignored: %s\n", file, p->m.ignored);
 	return 0;
 }
 
@@ -145,7 +192,7 @@ pod_boot(void *self, const char *dir, struct error *err)
 		pod_end(p);
 		return -1;
 	}
-	p->spec = (struct podspec){ .m = &p->m, .vm = &p->o->vm };
+	p->spec = (struct podspec){ .m = &p->m, .vm = &p->o->vm, .writable = p->o->writable };
 	p->spec.client = dial_agent(&p->vm, BOOT_TIMEOUT_MS, err);
 	if (p->spec.client && podspec_sandbox(&p->spec, err) == 0)
 		p->run = podrun_new(&p->spec, p->vm.dir, err);
@@ -166,13 +213,9 @@ pod_make_files(struct pod_vm *p, struct error *err)
 		return -1;
 	}
 	if (find_guest_file("tatami", binary, sizeof(binary), err) < 0 ||
-	    podfiles_make(&p->m, p->files, binary, err) < 0 ||
-	    podspec_shares(&p->m, p->files, p->o->share, &p->o->vm, err) < 0)
+	    podfiles_make(&p->m, p->ip, p->files, binary, err) < 0)
 		return -1;
-	for (size_t i = 0; i < p->m.n_ports; i++)
-		if (options_publish(&p->o->vm, p->m.ports[i], err) < 0)
-			return -1;
-	return 0;
+	return podspec_shares(&p->m, p->files, p->o->share, p->o->writable, &p->o->vm, err);
 }
 
 static const struct vm *
@@ -189,8 +232,9 @@ pod_describe(void *self, struct vm_state *s)
 
 	(void)snprintf(s->name, sizeof(s->name), "%s", p->o->name);
 	(void)snprintf(s->pod, sizeof(s->pod), "%.63s", p->m.name);
-	podspec_id(&p->spec, 0, s->container, sizeof(s->container));
-	for (size_t i = 0; i < p->m.n_containers && len + 65 < sizeof(s->command); i++)
+	s->grace_s = p->m.grace_s;
+	podspec_id(&p->spec, p->m.n_init, s->container, sizeof(s->container));
+	for (size_t i = p->m.n_init; i < p->m.n_containers && len + 65 < sizeof(s->command); i++)
 		len += (size_t)snprintf(s->command + len, sizeof(s->command) - len, " %s",
 					p->m.containers[i].name);
 }
@@ -210,8 +254,11 @@ pod_end(void *self)
 	struct pod_vm *p = self;
 	Grpc__DestroySandboxRequest destroy = GRPC__DESTROY_SANDBOX_REQUEST__INIT;
 	struct error err = ERROR_INIT;
+	auto_close int pidfd = vm_pidfd(&p->vm);
 	int grace = 0;
 
+	if (p->run)
+		podrun_stop(p->run, pidfd);
 	if (p->spec.client &&
 	    ttrpc_client_call(p->spec.client, &grpc__agent_service__descriptor, "DestroySandbox",
 			      &destroy.base, STOP_GRACE_MS, NULL, &err) == 0)

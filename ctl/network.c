@@ -8,8 +8,6 @@
 #include "lib/ttrpc/client.h"
 
 #define CALL_TIMEOUT_MS 60000
-/* The agent's file with the lines of CreateSandbox. */
-#define RESOLV_CONF "/run/kata-containers/sandbox/resolv.conf"
 
 static char *
 network_text(const char *s)
@@ -93,7 +91,7 @@ network_add_resolv_conf(struct arena *a, const struct vm_options *vm, Grpc__Spec
 	grpc__mount__init(mount);
 	mount->destination = network_text("/etc/resolv.conf");
 	mount->type = network_text("bind");
-	mount->source = network_text(RESOLV_CONF);
+	mount->source = network_text(NETWORK_RESOLV_CONF);
 	mount->options = (char **)(uintptr_t)options;
 	mount->n_options = ARRAY_LEN(options);
 	memcpy(mounts, spec->mounts, spec->n_mounts * sizeof(*mounts));

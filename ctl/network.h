@@ -7,6 +7,9 @@
 #include "lib/arena.h"
 #include "lib/error.h"
 
+/* The agent's file with the lines of CreateSandbox. */
+#define NETWORK_RESOLV_CONF "/run/kata-containers/sandbox/resolv.conf"
+
 struct ttrpc_client;
 
 /* Sets the addresses and default routes of the card, before the sandbox is created. Does nothing

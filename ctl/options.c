@@ -64,6 +64,7 @@ enum {
 	OPT_SCRATCH,
 	OPT_ENTRYPOINT,
 	OPT_STOP_SIGNAL,
+	OPT_IMAGE,
 };
 
 static const struct option long_options[] = {
@@ -72,6 +73,7 @@ static const struct option long_options[] = {
 	{ "stop-signal", required_argument, NULL, OPT_STOP_SIGNAL },
 	{ "writable", no_argument, NULL, OPT_WRITABLE },
 	{ "scratch", required_argument, NULL, OPT_SCRATCH },
+	{ "image", required_argument, NULL, OPT_IMAGE },
 	{ "share", required_argument, NULL, OPT_SHARE },
 	{ "virtiofs-cache", required_argument, NULL, OPT_VIRTIOFS_CACHE },
 	{ "virtiofsd", required_argument, NULL, OPT_VIRTIOFSD },
@@ -425,6 +427,25 @@ options_parse_qemu_arg(struct run_options *o, const char *text, struct error *er
 	return 0;
 }
 
+/* NAME=PATH */
+static int
+options_parse_image(struct run_options *o, const char *text, struct error *err)
+{
+	struct podspec_image *image = &o->images[o->n_images];
+
+	if (o->n_images == OPTIONS_IMAGES_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "too many --image: at most %d",
+				 OPTIONS_IMAGES_MAX);
+	image->name = text;
+	image->n_name = strcspn(text, "=");
+	image->path = text + image->n_name + 1;
+	if (!text[image->n_name] || !image->n_name || !*image->path)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--image %s: expected IMAGE=DIR or IMAGE=FILE", text);
+	o->n_images++;
+	return 0;
+}
+
 static int
 options_parse_network(struct run_options *o, const char *text, struct error *err)
 {
@@ -469,6 +490,8 @@ options_parse_one(struct run_options *o, int opt, char *arg, struct error *err)
 		return options_parse_env(o, arg, err);
 	case 'p':
 		return options_publish(&o->vm, arg, err);
+	case OPT_IMAGE:
+		return options_parse_image(o, arg, err);
 	case OPT_NETWORK:
 		return options_parse_network(o, arg, err);
 	case OPT_MEMORY:
@@ -557,6 +580,8 @@ options_check_together(const struct run_options *o, enum options_for command, st
 	if (detached && (o->container.terminal || o->interactive))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "-t and -i are not available in the background");
+	if (o->n_images && command != OPTIONS_POD)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "--image is valid only for pod");
 	if (!detached && o->name)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "--name is valid only for boot");
 	if (o->vm.accel && strcmp(o->vm.accel, "kvm") != 0 && strcmp(o->vm.accel, "tcg") != 0)

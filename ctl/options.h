@@ -6,12 +6,14 @@
 #include <stdlib.h>
 
 #include "ctl/image/image.h"
+#include "ctl/pod/spec.h"
 #include "ctl/spec.h"
 #include "ctl/vm/vm.h"
 #include "lib/error.h"
 
-#define OPTIONS_ENV_MAX 64
-#define ATTACH_MAX      8
+#define OPTIONS_ENV_MAX    64
+#define ATTACH_MAX         8
+#define OPTIONS_IMAGES_MAX 16
 
 struct run_options {
 	struct vm_options vm;
@@ -57,6 +59,9 @@ struct run_options {
 	bool no_container;
 	/* the network card is not configured */
 	bool no_network;
+	/* pod: where images are */
+	struct podspec_image images[OPTIONS_IMAGES_MAX];
+	size_t n_images;
 	bool want_help;
 	char kernel[PATH_MAX], initrd[PATH_MAX], init[PATH_MAX], found_virtiofsd[PATH_MAX];
 };

@@ -31,6 +31,8 @@ const char options_help[] =
 	"  --attach KIND:PATH     add a share (9p, virtio-fs) or disk (blk, scsi, nvdimm, pmem)\n"
 	"                         to the VM without mounting it; its tag is shareN, counting\n"
 	"                         rootfs (0), volumes and devices with one, and shares\n"
+	"  --image IMAGE=DIR|FILE where an image of a pod's FILE is; registry, tag and digest may\n"
+	"                         be missing (only for pod; may be repeated)\n"
 	"  --in NAME              run in the running VM NAME (only for run)\n"
 	"  -t, --tty              give the process a terminal (only for run)\n"
 	"  -i, --interactive      pass standard input on (only for run)\n"

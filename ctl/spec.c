@@ -425,6 +425,13 @@ spec_new_caps(struct maker *m, bool privileged)
 	return c;
 }
 
+const char *const *
+spec_all_caps(size_t *n)
+{
+	*n = ARRAY_LEN(all_caps);
+	return all_caps;
+}
+
 static Grpc__Process *
 spec_new_process(struct maker *m, const struct container_options *o)
 {

@@ -15,8 +15,9 @@ struct yaml_level {
 	struct yaml_node *node;
 	/* The place of the next element. */
 	struct yaml_node **next;
-	/* In a map: the key of the next element, or NULL. */
+	/* In a map: the key of the next element, or NULL, and its line, which counts from 0. */
 	const char *key;
+	size_t key_line;
 };
 
 struct yaml {
@@ -198,6 +199,7 @@ yaml_add(struct yaml *y, enum yaml_kind kind, const char *text, size_t line)
 		return yaml_fail(y->err, line, "a key may not be a list or a map");
 	if (parent) {
 		node->key = parent->key;
+		node->key_line = parent->key ? (unsigned int)parent->key_line + 1 : 0;
 		parent->key = NULL;
 		parent->node->n++;
 		*parent->next = node;
@@ -224,6 +226,7 @@ yaml_add_key(struct yaml *y, struct yaml_level *map, const char *key, size_t lin
 		return false;
 	}
 	map->key = key;
+	map->key_line = line;
 	return true;
 }
 

@@ -35,7 +35,8 @@ enum yaml_kind {
 
 struct yaml_node {
 	enum yaml_kind kind;
-	unsigned int line;
+	/* Of its first character, and in a map, of its key. */
+	unsigned int line, key_line;
 	/* In a map, otherwise NULL. */
 	const char *key;
 	/* Of YAML_PLAIN and YAML_QUOTED, otherwise NULL. */

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files of a pod on the host: config maps and secrets in the layout of a kubelet, and the root
- * of the pause container. All are in one directory, which is shared with the guest. May block. */
+/* Files of a pod on the host: volumes of files in the layout of a kubelet, hosts and hostname, and
+ * the root of the pause container. All are in one directory, which is shared with the guest. May
+ * block. */
 #pragma once
 
 #include "ctl/pod/manifest.h"
 #include "lib/error.h"
 
-/* Subdirectory with the root of the pause container, whose program is /pause. */
+/* Subdirectory with the root of the pause container, whose programs are /pause and /probe. */
 #define PODFILES_PAUSE "pause"
+/* Prefix of the directory of a volume. */
+#define PODFILES_VOLUME "volume-"
+/* Directory of a volume that has the files: the target of its link "..data". */
+#define PODFILES_GENERATION "..2025_01_01_00_00_00.1"
 
 /* Creates the files in the existing directory `dir`. `binary` is the static program of the pause
- * container. Returns 0, or -1 and err. */
-int podfiles_make(const struct manifest *m, const char *dir, const char *binary, struct error *err);
+ * container, `ip` the pod's address. Returns 0, or -1 and err. */
+int podfiles_make(const struct manifest *m, const char *ip, const char *dir, const char *binary,
+		  struct error *err);

@@ -1,479 +1,611 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading a pod's description from JSON. */
+/* Reading a pod's description; see manifest.h. */
 #include "ctl/pod/manifest.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ctl/pod/expand.h"
-#include "ctl/pod/quantity.h"
+#include "ctl/pod/manifest_internal.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
 
 #define CPU_MILLI_MAX 1000000000
 /* Bytes. A variable reference may be shorter than its value. */
 #define TEXTS_MAX (64u << 20)
+#define GRACE_MAX 3600
 
-/* A JSON value and its path in the file. */
-struct at {
-	const json_t *json;
-	char path[200];
-};
+static int manifest_read_pod(struct manifest_reader *m);
+static int manifest_read_metadata(struct manifest_reader *m);
+static int manifest_read_pod_security(struct manifest_reader *m, const struct field *spec);
+static int manifest_read_dns(struct manifest_reader *m, const struct field *spec);
+static int manifest_read_aliases(struct manifest_reader *m, const struct field *spec);
+static int manifest_read_containers(struct manifest_reader *m, const struct field *spec,
+				    const char *key, bool is_init);
+static int manifest_read_mounts(struct manifest_reader *m, const struct field *spec);
 
-static int manifest_read_pod(struct manifest *m, const json_error_t *why, struct error *err);
-static int manifest_read_spec(struct manifest *m, const struct at *at, struct error *err);
-static int manifest_read_volume(const struct at *at, struct manifest_volume *v, struct error *err);
-static int manifest_read_container(struct manifest *m, const struct at *at,
-				   struct manifest_container *c, struct error *err);
-
-static int __attribute__((format(printf, 3, 4)))
-manifest_wrong(struct error *err, const struct at *at, const char *fmt, ...)
+int
+manifest_read(struct manifest *m, const char *path, const struct manifest_guest *guest,
+	      struct error *err)
 {
-	char text[256];
-	va_list ap;
+	auto_close int opened = -1;
+	auto_free char *text = malloc(YAML_SIZE_MAX + 2);
+	size_t size = 0;
+	ssize_t n = 1;
+	int fd = STDIN_FILENO;
 
-	va_start(ap, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	return error_set(err, ERROR_INVALID_ARGUMENT, "%s: %s", at->path, text);
-}
-
-/* Returns element i of a list. */
-static struct at
-manifest_element(const struct at *at, const char *name, const json_t *list, size_t i)
-{
-	struct at e = { .json = json_array_get(list, i) };
-
-	(void)snprintf(e.path, sizeof(e.path), "%.120s.%s[%zu]", at->path, name, i);
-	return e;
-}
-
-static struct at
-manifest_member(const struct at *at, const char *name, const json_t *json)
-{
-	struct at e = { .json = json };
-
-	(void)snprintf(e.path, sizeof(e.path), "%.120s.%s", at->path, name);
-	return e;
-}
-
-static int
-manifest_check_list(const struct at *at, const char *name, const json_t *list, size_t max,
-		    struct error *err)
-{
-	if (list && !json_is_array(list))
-		return manifest_wrong(err, at, "%s: not a list", name);
-	if (json_array_size(list) > max)
-		return manifest_wrong(err, at, "%s: more than %zu elements", name, max);
-	return 0;
-}
-
-static int
-manifest_read_words(const struct at *at, const char *name, const json_t *list, const char **out,
-		    size_t *n, struct error *err)
-{
-	const json_t *word;
-	size_t i;
-
-	if (manifest_check_list(at, name, list, MANIFEST_WORDS_MAX - *n, err) < 0)
-		return -1;
-	json_array_foreach(list, i, word)
-	{
-		if (!json_is_string(word))
-			return manifest_wrong(err, at, "%s[%zu]: not a string", name, i);
-		out[(*n)++] = json_string_value(word);
+	arena_init(&m->texts, TEXTS_MAX);
+	if (!text)
+		return error_nomem(err, "reading a pod");
+	if (strcmp(path, "-") != 0)
+		fd = opened = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "failed to open %s", path);
+	while (n > 0 && size <= YAML_SIZE_MAX) {
+		n = RETRY_EINTR(read(fd, text + size, YAML_SIZE_MAX + 1 - size));
+		size += n > 0 ? (size_t)n : 0;
 	}
+	if (n < 0)
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "failed to read %s", path);
+	if (manifest_parse(m, text, size, guest, err) < 0)
+		return error_wrap(err, "%s", path);
 	return 0;
-}
-
-/* Reads a quantity, given as a string or a number. NULL: absent. */
-static int
-manifest_read_quantity(const struct at *at, const json_t *json, int digits, uint64_t max,
-		       const char *what, uint64_t *out, struct error *err)
-{
-	char text[64] = "";
-	size_t n = 0;
-
-	if (!json)
-		return 0;
-	if (json_is_string(json))
-		n = (size_t)snprintf(text, sizeof(text), "%s", json_string_value(json));
-	else if (json_is_number(json))
-		/* 15 digits, so that 0.1 stays one tenth. */
-		n = json_dumpb(json, text, sizeof(text) - 1,
-			       JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
-	if (n == 0 || n >= sizeof(text) || !quantity_parse(text, digits, max, out))
-		return manifest_wrong(err, at, "invalid %s \"%.60s\"", what, text);
-	return 0;
-}
-
-/* "64Mi", "1.5G", 1048576. */
-static int
-manifest_read_size(const struct at *at, const json_t *json, uint64_t *out, struct error *err)
-{
-	return manifest_read_quantity(at, json, 0, INT64_MAX, "size", out, err);
 }
 
 int
-manifest_parse(struct manifest *m, const char *text, struct error *err)
+manifest_parse(struct manifest *m, const char *text, size_t size,
+	       const struct manifest_guest *guest, struct error *err)
 {
-	json_error_t why;
+	auto_free struct manifest_reader *reader = calloc(1, sizeof(*reader));
+	const struct yaml_node *documents;
+	const char *ignored = "";
 
-	*m = (struct manifest){ .json = json_loads(text, JSON_REJECT_DUPLICATES, &why) };
 	arena_init(&m->texts, TEXTS_MAX);
-	return manifest_read_pod(m, &why, err);
-}
-
-int
-manifest_read(struct manifest *m, const char *path, struct error *err)
-{
-	json_error_t why;
-
-	*m = (struct manifest){ .json = json_load_file(path, JSON_REJECT_DUPLICATES, &why) };
-	arena_init(&m->texts, TEXTS_MAX);
-	return manifest_read_pod(m, &why, err) < 0 ? error_wrap(err, "%s", path) : 0;
-}
-
-/* Unpacks the members of an object; a member that the format does not name is an error. */
-#define UNPACK(err, at, ...)                                                                       \
-	({                                                                                         \
-		json_error_t why_;                                                                 \
-		json_unpack_ex((json_t *)(uintptr_t)(at)->json, &why_, JSON_STRICT, __VA_ARGS__) < \
-				0                                                                  \
-			? manifest_wrong((err), (at), "%s", why_.text)                             \
-			: 0;                                                                       \
-	})
-
-/* why: the reason if m->json could not be loaded. */
-static int
-manifest_read_pod(struct manifest *m, const json_error_t *why, struct error *err)
-{
-	const struct at top = { .json = m->json, .path = "pod" };
-	const char *version = "v1", *kind = "Pod";
-	struct at spec = { .path = "spec" };
-
-	if (!m->json)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "line %d, column %d: %s", why->line,
-				 why->column, why->text);
-	if (UNPACK(err, &top, "{s?s, s?s, s:{s:s}, s:o}", "apiVersion", &version, "kind", &kind,
-		   "metadata", "name", &m->name, "spec", &spec.json) < 0)
+	if (!reader)
+		return error_nomem(err, "reading a pod");
+	reader->m = m;
+	reader->guest = guest;
+	reader->r = (struct field_reader){ .arena = &m->texts, .err = err };
+	documents = yaml_parse_documents(&m->texts, text, size, err);
+	if (!documents || objects_read(&reader->r, documents, &reader->objects) < 0 ||
+	    manifest_read_pod(reader) < 0)
 		return -1;
-	if (strcmp(kind, "Pod") != 0)
-		return manifest_wrong(err, &top, "kind %s: expected Pod", kind);
-	return manifest_read_spec(m, &spec, err);
+	for (size_t i = 0; ignored && i < reader->r.n_ignored; i++)
+		ignored = arena_printf(&m->texts, "%s%s%s", ignored, i ? ", " : "",
+				       reader->r.ignored[i]);
+	m->ignored = ignored;
+	return ignored ? 0 : error_nomem(err, "reading a pod");
 }
 
 static int
-manifest_read_restart(const struct at *at, const char *text, enum manifest_restart *out,
-		      struct error *err)
+manifest_read_pod(struct manifest_reader *m)
 {
-	static const char *const names[] = { "Always", "OnFailure", "Never" };
+	static const struct field_keys keys = {
+		"containers initContainers volumes hostname restartPolicy "
+		"terminationGracePeriodSeconds securityContext shareProcessNamespace hostAliases "
+		"dnsConfig hostPID hostIPC",
+		"serviceAccountName serviceAccount automountServiceAccountToken nodeSelector "
+		"nodeName tolerations affinity topologySpreadConstraints schedulerName "
+		"priorityClassName priority preemptionPolicy runtimeClassName imagePullSecrets "
+		"enableServiceLinks overhead readinessGates schedulingGates dnsPolicy subdomain "
+		"setHostnameAsFQDN hostNetwork hostUsers os",
+		"ephemeralContainers resourceClaims activeDeadlineSeconds resources "
+		"hostnameOverride workloadRef"
+	};
+	static const char *const policies[] = { "Always", "OnFailure", "Never" };
+	const struct field *spec = &m->objects.spec;
+	bool host_pid = false, host_ipc = false;
+	unsigned int restart = RESTART_ALWAYS;
+	struct field f;
+	int64_t grace = 30;
+	size_t i = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		if (strcmp(text, names[i]) == 0) {
-			*out = (enum manifest_restart)i;
-			return 0;
-		}
-	}
-	return manifest_wrong(err, at, "restartPolicy %s: expected Always, OnFailure or Never",
-			      text);
-}
-
-static int
-manifest_read_spec(struct manifest *m, const struct at *at, struct error *err)
-{
-	const json_t *containers = NULL, *volumes = NULL, *servers = NULL;
-	const char *restart = "Always";
-	int share = 0;
-
-	m->hostname = m->name;
-	if (UNPACK(err, at, "{s:o, s?o, s?s, s?b, s?s, s?{s:o}}", "containers", &containers,
-		   "volumes", &volumes, "hostname", &m->hostname, "shareProcessNamespace", &share,
-		   "restartPolicy", &restart, "dnsConfig", "nameservers", &servers) < 0 ||
-	    manifest_read_restart(at, restart, &m->restart, err) < 0 ||
-	    manifest_check_list(at, "volumes", volumes, MANIFEST_VOLUMES_MAX, err) < 0 ||
-	    manifest_check_list(at, "containers", containers, MANIFEST_CONTAINERS_MAX, err) < 0 ||
-	    manifest_read_words(at, "dnsConfig.nameservers", servers, m->servers, &m->n_servers,
-				err) < 0)
+	if (manifest_read_metadata(m) < 0 || field_check_map(&m->r, spec, &keys) < 0)
 		return -1;
-	m->share_pids = share;
-	for (size_t i = 0; i < json_array_size(volumes); i++) {
-		const struct at e = manifest_element(at, "volumes", volumes, i);
+	m->m->hostname = m->m->name;
+	if (field_text(&m->r, spec, "hostname", &m->m->hostname) < 0 ||
+	    field_bool(&m->r, spec, "shareProcessNamespace", &m->m->share_pids) < 0 ||
+	    field_bool(&m->r, spec, "hostPID", &host_pid) < 0 ||
+	    field_bool(&m->r, spec, "hostIPC", &host_ipc) < 0 ||
+	    field_choice(&m->r, spec, "restartPolicy", policies, ARRAY_LEN(policies), &restart) <
+		    0 ||
+	    field_number(&m->r, spec, "terminationGracePeriodSeconds", 0, GRACE_MAX, &grace) < 0)
+		return -1;
+	field_get(spec, host_pid ? "hostPID" : "hostIPC", &f);
+	if (host_pid || host_ipc)
+		return field_wrong(&m->r, &f, "not supported");
+	m->m->restart = (enum manifest_restart)restart;
+	m->m->grace_s = (int)grace;
+	if (manifest_read_dns(m, spec) < 0 || manifest_read_aliases(m, spec) < 0 ||
+	    manifest_read_containers(m, spec, "initContainers", true) < 0 ||
+	    manifest_read_containers(m, spec, "containers", false) < 0)
+		return -1;
+	if (m->m->n_containers == m->m->n_init)
+		return field_wrong(&m->r, spec, "no containers");
+	field_get(spec, "volumes", &f);
+	if (field_check_list(&m->r, &f, MANIFEST_VOLUMES_MAX) < 0)
+		return -1;
+	for (const struct yaml_node *e = f.node ? f.node->first : NULL; e; e = e->next) {
+		struct field v;
 
-		if (manifest_read_volume(&e, &m->volumes[m->n_volumes++], err) < 0)
+		field_element(&f, e, i++, &v);
+		if (manifest_read_volume(m, &v, &m->m->volumes[m->m->n_volumes]) < 0)
 			return -1;
+		for (size_t k = 0; k < m->m->n_volumes; k++)
+			if (strcmp(m->m->volumes[k].name, m->m->volumes[m->m->n_volumes].name) == 0)
+				return field_wrong(&m->r, &v, "a second volume %s",
+						   m->m->volumes[k].name);
+		m->m->n_volumes++;
 	}
-	for (size_t i = 0; i < json_array_size(containers); i++) {
-		const struct at e = manifest_element(at, "containers", containers, i);
+	if (manifest_read_mounts(m, spec) < 0)
+		return -1;
+	field_get(&m->objects.template_metadata, "labels", &f);
+	if (f.node && !m->has_used_labels && field_ignore(&m->r, f.path) < 0)
+		return -1;
+	field_get(&m->objects.template_metadata, "annotations", &f);
+	return f.node && !m->has_used_annotations ? field_ignore(&m->r, f.path) : 0;
+}
 
-		if (manifest_read_container(m, &e, &m->containers[m->n_containers++], err) < 0)
-			return -1;
+/* ---- the pod ---- */
+
+static int
+manifest_read_metadata(struct manifest_reader *m)
+{
+	static const struct field_keys keys = {
+		"name generateName labels annotations",
+		"namespace uid creationTimestamp deletionTimestamp finalizers ownerReferences "
+		"resourceVersion generation selfLink managedFields",
+		""
+	};
+	bool is_pod = strcmp(m->objects.kind, "Pod") == 0;
+	const char *prefix = NULL;
+
+	m->m->kind = is_pod ? NULL : m->objects.kind;
+	if (field_check_map(&m->r, &m->objects.metadata, &keys) < 0 ||
+	    field_check_map(&m->r, &m->objects.template_metadata, &keys) < 0 ||
+	    field_text(&m->r, &m->objects.metadata, "name", &m->m->name) < 0 ||
+	    field_text(&m->r, &m->objects.metadata, "generateName", &prefix) < 0)
+		return -1;
+	if (!m->m->name && prefix) {
+		size_t n = strlen(prefix);
+
+		n -= n > 1 && prefix[n - 1] == '-';
+		m->m->name = arena_printf(m->r.arena, "%.*s", (int)n, prefix);
+		if (!m->m->name)
+			return field_nomem(&m->r);
 	}
-	if (m->n_containers == 0)
-		return manifest_wrong(err, at, "no containers");
+	if (!m->m->name)
+		return field_wrong(&m->r, &m->objects.metadata, "name is missing");
+	if (!m->m->name[0] || strlen(m->m->name) > 253 || m->m->name[0] == '.' ||
+	    strspn(m->m->name, "abcdefghijklmnopqrstuvwxyz0123456789-.") != strlen(m->m->name))
+		return field_wrong(&m->r, &m->objects.metadata, "invalid name \"%.64s\"",
+				   m->m->name);
 	return 0;
 }
 
 static int
-manifest_read_volume(const struct at *at, struct manifest_volume *v, struct error *err)
+manifest_read_dns(struct manifest_reader *m, const struct field *spec)
 {
-	const json_t *config = NULL, *secret = NULL, *empty = NULL, *host = NULL;
-	const json_t *size = NULL;
-	const char *medium = "";
+	static const struct field_keys keys = { "nameservers searches options", "", "" };
+	static const struct field_keys option_keys = { "name value", "", "" };
+	const char **servers, **searches, *line = "";
+	struct field dns, options, f;
+	struct manifest *out = m->m;
+	size_t n, i = 0;
 
-	if (UNPACK(err, at, "{s:s, s?o, s?o, s?o, s?o}", "name", &v->name, "configMap", &config,
-		   "secret", &secret, "emptyDir", &empty, "hostPath", &host) < 0)
+	field_get(spec, "dnsConfig", &dns);
+	field_get(&dns, "options", &options);
+	if (field_check_map(&m->r, &dns, &keys) < 0 ||
+	    field_words(&m->r, &dns, "nameservers", 16, &servers, &n) < 0)
 		return -1;
-	if (!v->name[0] || strchr(v->name, '/') || v->name[0] == '.')
-		return manifest_wrong(err, at, "invalid volume name \"%s\"", v->name);
-	if (!!config + !!secret + !!empty + !!host != 1)
-		return manifest_wrong(err, at,
-				      "must be one of configMap, secret, emptyDir and hostPath");
-	if (config) {
-		const struct at e = manifest_member(at, "configMap", config);
+	for (size_t k = 0; k < n; k++)
+		out->dns[out->n_dns++] = arena_printf(m->r.arena, "nameserver %s", servers[k]);
+	if (field_words(&m->r, &dns, "searches", 32, &searches, &n) < 0 ||
+	    field_check_list(&m->r, &options, 32) < 0)
+		return -1;
+	for (size_t k = 0; line && k < n; k++)
+		line = arena_printf(m->r.arena, "%s %s", line, searches[k]);
+	if (n)
+		out->dns[out->n_dns++] = line ? arena_printf(m->r.arena, "search%s", line) : NULL;
+	line = "";
+	for (const struct yaml_node *e = options.node ? options.node->first : NULL; e && line;
+	     e = e->next) {
+		const char *name, *value = NULL;
 
-		v->kind = VOLUME_CONFIG_MAP;
-		return UNPACK(err, &e, "{s?o, s?o}", "data", &v->text, "binaryData", &v->bytes);
-	}
-	if (secret) {
-		const struct at e = manifest_member(at, "secret", secret);
-
-		v->kind = VOLUME_SECRET;
-		return UNPACK(err, &e, "{s?o, s?o}", "stringData", &v->text, "data", &v->bytes);
-	}
-	if (host) {
-		const struct at e = manifest_member(at, "hostPath", host);
-
-		v->kind = VOLUME_HOST_PATH;
-		return UNPACK(err, &e, "{s:s}", "path", &v->path);
-	}
-	v->kind = VOLUME_EMPTY_DIR;
-	{
-		const struct at e = manifest_member(at, "emptyDir", empty);
-
-		if (UNPACK(err, &e, "{s?s, s?o}", "medium", &medium, "sizeLimit", &size) < 0)
+		field_element(&options, e, i++, &f);
+		if (field_check_map(&m->r, &f, &option_keys) < 0 ||
+		    field_required(&m->r, &f, "name", &name) < 0 ||
+		    field_text(&m->r, &f, "value", &value) < 0)
 			return -1;
-		v->in_memory = strcmp(medium, "Memory") == 0;
-		return manifest_read_size(&e, size, &v->size, err);
+		line = arena_printf(m->r.arena, "%s %s%s%s", line, name, value ? ":" : "",
+				    value ? value : "");
 	}
+	if (i)
+		out->dns[out->n_dns++] = line ? arena_printf(m->r.arena, "options%s", line) : NULL;
+	for (size_t k = 0; k < out->n_dns; k++)
+		if (!out->dns[k])
+			return field_nomem(&m->r);
+	return 0;
+}
+
+static int
+manifest_read_aliases(struct manifest_reader *m, const struct field *spec)
+{
+	static const struct field_keys keys = { "ip hostnames", "", "" };
+	struct field list, f;
+	size_t i = 0, n;
+
+	field_get(spec, "hostAliases", &list);
+	if (field_check_list(&m->r, &list, MANIFEST_ALIASES_MAX) < 0)
+		return -1;
+	for (const struct yaml_node *e = list.node ? list.node->first : NULL; e; e = e->next) {
+		struct manifest_alias *a = &m->m->aliases[m->m->n_aliases++];
+
+		field_element(&list, e, i++, &f);
+		if (field_check_map(&m->r, &f, &keys) < 0 ||
+		    field_required(&m->r, &f, "ip", &a->ip) < 0 ||
+		    field_words(&m->r, &f, "hostnames", 64, &a->names, &n) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 /* ---- a container ---- */
 
-/* Expands the references to variables in the words of a command. */
 static int
-manifest_expand_words(struct manifest *m, const struct manifest_container *c, const char **words,
-		      struct error *err)
+manifest_read_seccomp(struct manifest_reader *m, const struct field *security,
+		      enum manifest_seccomp *out)
 {
-	for (; *words; words++) {
-		*words = expand_text(&m->texts, *words, c->env, c->n_env);
-		if (!*words)
-			return error_nomem(err, "reading a pod");
+	static const struct field_keys keys = { "type", "", "localhostProfile" };
+	static const char *const names[] = { "Unconfined", "RuntimeDefault" };
+	unsigned int kind = *out;
+	struct field f;
+
+	field_get(security, "seccompProfile", &f);
+	if (field_check_map(&m->r, &f, &keys) < 0 ||
+	    field_choice(&m->r, &f, "type", names, ARRAY_LEN(names), &kind) < 0)
+		return -1;
+	*out = (enum manifest_seccomp)kind;
+	return 0;
+}
+
+/* Reads the fields that pod and container have in common. */
+static int
+manifest_read_user(struct manifest_reader *m, const struct field *security,
+		   struct manifest_container *c)
+{
+	if (field_number(&m->r, security, "runAsUser", 0, UINT32_MAX - 1, &c->uid) < 0 ||
+	    field_number(&m->r, security, "runAsGroup", 0, UINT32_MAX - 1, &c->gid) < 0 ||
+	    field_bool(&m->r, security, "runAsNonRoot", &c->run_as_non_root) < 0)
+		return -1;
+	return manifest_read_seccomp(m, security, &c->seccomp);
+}
+
+static int
+manifest_read_pod_security(struct manifest_reader *m, const struct field *security)
+{
+	static const struct field_keys keys = {
+		"runAsUser runAsGroup runAsNonRoot fsGroup supplementalGroups seccompProfile",
+		"fsGroupChangePolicy seLinuxOptions seLinuxChangePolicy appArmorProfile "
+		"supplementalGroupsPolicy windowsOptions",
+		"sysctls"
+	};
+	struct field list, f;
+	int64_t gid;
+	size_t i = 0;
+
+	m->m->fs_group = -1;
+	m->m->n_groups = 0;
+	field_get(security, "supplementalGroups", &list);
+	if (field_check_map(&m->r, security, &keys) < 0 ||
+	    field_number(&m->r, security, "fsGroup", 0, UINT32_MAX - 1, &m->m->fs_group) < 0 ||
+	    field_check_list(&m->r, &list, MANIFEST_GROUPS_MAX - 1) < 0)
+		return -1;
+	for (const struct yaml_node *e = list.node ? list.node->first : NULL; e; e = e->next) {
+		field_element(&list, e, i++, &f);
+		if (!yaml_int(e, &gid) || gid < 0 || gid >= UINT32_MAX)
+			return field_wrong(&m->r, &f, "must be a group id");
+		m->m->groups[m->m->n_groups++] = (uint32_t)gid;
+	}
+	if (m->m->fs_group >= 0)
+		m->m->groups[m->m->n_groups++] = (uint32_t)m->m->fs_group;
+	return 0;
+}
+
+/* Makes "NET_ADMIN" "CAP_NET_ADMIN". */
+static int
+manifest_read_caps(struct manifest_reader *m, const struct field *caps, const char *key,
+		   const char ***out)
+{
+	size_t n;
+
+	if (field_words(&m->r, caps, key, MANIFEST_WORDS_MAX, out, &n) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		const char *name = (*out)[i];
+
+		if (strcasecmp(name, "ALL") == 0)
+			(*out)[i] = "ALL";
+		else if (strncmp(name, "CAP_", 4) != 0)
+			(*out)[i] = arena_printf(m->r.arena, "CAP_%s", name);
+		if (!(*out)[i])
+			return field_nomem(&m->r);
 	}
 	return 0;
 }
 
-/* A value may refer to the variables before it. */
 static int
-manifest_read_env(struct manifest *m, const struct at *at, const json_t *list,
-		  struct manifest_container *c, struct error *err)
+manifest_read_security(struct manifest_reader *m, const struct field *pod_security,
+		       const struct field *container, struct manifest_container *c)
 {
-	const char *name, *value;
+	static const struct field_keys keys = {
+		"runAsUser runAsGroup runAsNonRoot privileged readOnlyRootFilesystem "
+		"allowPrivilegeEscalation capabilities seccompProfile",
+		"seLinuxOptions appArmorProfile windowsOptions", "procMount"
+	};
+	static const struct field_keys cap_keys = { "add drop", "", "" };
+	struct field security, caps, f;
+	bool may_escalate = true;
 
-	if (manifest_check_list(at, "env", list, MANIFEST_WORDS_MAX - 1, err) < 0)
+	c->uid = c->gid = -1;
+	field_get(container, "securityContext", &security);
+	field_get(&security, "capabilities", &caps);
+	if (manifest_read_user(m, pod_security, c) < 0 ||
+	    field_check_map(&m->r, &security, &keys) < 0 ||
+	    manifest_read_user(m, &security, c) < 0 ||
+	    field_bool(&m->r, &security, "privileged", &c->privileged) < 0 ||
+	    field_bool(&m->r, &security, "readOnlyRootFilesystem", &c->read_only) < 0 ||
+	    field_bool(&m->r, &security, "allowPrivilegeEscalation", &may_escalate) < 0 ||
+	    field_check_map(&m->r, &caps, &cap_keys) < 0 ||
+	    manifest_read_caps(m, &caps, "add", &c->add_caps) < 0 ||
+	    manifest_read_caps(m, &caps, "drop", &c->drop_caps) < 0)
 		return -1;
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		const struct at e = manifest_element(at, "env", list, i);
+	c->no_new_privileges = !may_escalate;
+	field_get(&security, "allowPrivilegeEscalation", &f);
+	if (!may_escalate && c->privileged)
+		return field_wrong(&m->r, &f, "must not be false in a privileged container");
+	field_get(&security, "runAsNonRoot", &f);
+	if (c->run_as_non_root && c->uid == 0)
+		return field_wrong(&m->r, f.node ? &f : &security,
+				   "runAsNonRoot, but the user is 0");
+	return 0;
+}
 
-		value = "";
-		if (UNPACK(err, &e, "{s:s, s?s}", "name", &name, "value", &value) < 0)
+static int
+manifest_read_resources(struct manifest_reader *m, const struct field *container,
+			struct manifest_container *c)
+{
+	static const struct field_keys keys = { "limits requests", "", "claims" };
+	static const struct field_keys kinds = { "cpu memory", "ephemeral-storage", "" };
+	struct field resources, limits, requests, f;
+	uint64_t milli = 0, requested = 0, memory = 0;
+
+	field_get(container, "resources", &resources);
+	field_get(&resources, "limits", &limits);
+	field_get(&resources, "requests", &requests);
+	if (field_check_map(&m->r, &resources, &keys) < 0 ||
+	    field_check_map(&m->r, &limits, &kinds) < 0 ||
+	    field_check_map(&m->r, &requests, &kinds) < 0 ||
+	    field_quantity(&m->r, &limits, "memory", 0, &c->memory) < 0 ||
+	    field_quantity(&m->r, &limits, "cpu", 3, &milli) < 0 ||
+	    field_quantity(&m->r, &requests, "memory", 0, &memory) < 0 ||
+	    field_quantity(&m->r, &requests, "cpu", 3, &requested) < 0)
+		return -1;
+	field_get(&limits, "cpu", &f);
+	if (f.node && (milli == 0 || milli > CPU_MILLI_MAX))
+		return field_wrong(&m->r, &f, "invalid number of processors");
+	if (!field_has(&requests, "cpu"))
+		requested = milli;
+	c->requested_memory = field_has(&requests, "memory") ? memory : c->memory;
+	c->milli = (unsigned int)milli;
+	c->requested_milli = (unsigned int)(requested < CPU_MILLI_MAX ? requested : CPU_MILLI_MAX);
+	return 0;
+}
+
+static int
+manifest_read_port(struct manifest_reader *m, const struct field *f)
+{
+	static const struct field_keys keys = { "name containerPort hostPort hostIP protocol", "",
+						"" };
+	static const char *const protocols[] = { "TCP", "UDP", "SCTP" };
+	const char *host = "127.0.0.1", *name = NULL;
+	struct manifest *out = m->m;
+	int64_t guest = 0, port = 0;
+	unsigned int protocol = 0;
+
+	if (field_check_map(&m->r, f, &keys) < 0 || field_text(&m->r, f, "name", &name) < 0 ||
+	    field_number(&m->r, f, "containerPort", 1, UINT16_MAX, &guest) < 0 ||
+	    field_number(&m->r, f, "hostPort", 0, UINT16_MAX, &port) < 0 ||
+	    field_text(&m->r, f, "hostIP", &host) < 0 ||
+	    field_choice(&m->r, f, "protocol", protocols, ARRAY_LEN(protocols), &protocol) < 0)
+		return -1;
+	if (!guest)
+		return field_wrong(&m->r, f, "containerPort is missing");
+	if (!port)
+		return 0;
+	if (protocol != 0)
+		return field_wrong(&m->r, f, "only TCP ports can be published on the host");
+	if (out->n_ports == MANIFEST_PORTS_MAX)
+		return field_wrong(&m->r, f, "more than %d host ports", MANIFEST_PORTS_MAX);
+	(void)snprintf(out->ports[out->n_ports++], sizeof(out->ports[0]),
+		       strchr(host, ':') ? "[%.60s]:%d:%d" : "%.60s:%d:%d", host, (int)port,
+		       (int)guest);
+	return 0;
+}
+
+/* Reads a list of words with references to the container's variables. *out is NULL if it is
+ * missing. */
+static int
+manifest_read_command(struct manifest_reader *m, const struct field *map, const char *key,
+		      const struct manifest_container *c, const char ***out)
+{
+	size_t n;
+
+	*out = NULL;
+	if (!field_has(map, key))
+		return 0;
+	if (field_words(&m->r, map, key, MANIFEST_WORDS_MAX, out, &n) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		(*out)[i] = expand_text(m->r.arena, (*out)[i], c->env, c->n_env);
+		if (!(*out)[i])
+			return field_nomem(&m->r);
+	}
+	if (n == 0)
+		*out = NULL;
+	return 0;
+}
+
+static int
+manifest_read_container(struct manifest_reader *m, const struct field *f,
+			struct manifest_container *c)
+{
+	static const struct field_keys keys = {
+		"name image command args env envFrom workingDir volumeMounts ports resources "
+		"securityContext startupProbe readinessProbe livenessProbe lifecycle tty stdin "
+		"restartPolicy",
+		"imagePullPolicy terminationMessagePath terminationMessagePolicy stdinOnce "
+		"resizePolicy",
+		"volumeDevices restartPolicyRules"
+	};
+	static const char *const always[] = { "Always" };
+	struct field ports, port, image, pod_security, policy;
+	unsigned int restart = 1;
+	size_t i = 0;
+
+	field_get(&m->objects.spec, "securityContext", &pod_security);
+	field_get(f, "ports", &ports);
+	field_get(f, "image", &image);
+	field_get(f, "restartPolicy", &policy);
+	if (field_check_map(&m->r, f, &keys) < 0 ||
+	    field_required(&m->r, f, "name", &c->name) < 0 ||
+	    field_required(&m->r, f, "image", &c->image) < 0 ||
+	    field_text(&m->r, f, "workingDir", &c->cwd) < 0 ||
+	    field_bool(&m->r, f, "tty", &c->terminal) < 0 ||
+	    field_bool(&m->r, f, "stdin", &c->keeps_stdin) < 0 ||
+	    manifest_read_pod_security(m, &pod_security) < 0 ||
+	    manifest_read_security(m, &pod_security, f, c) < 0 ||
+	    manifest_read_resources(m, f, c) < 0 || manifest_read_env(m, f, c) < 0 ||
+	    manifest_read_command(m, f, "command", c, &c->command) < 0 ||
+	    manifest_read_command(m, f, "args", c, &c->args) < 0 ||
+	    field_check_list(&m->r, &ports, MANIFEST_WORDS_MAX) < 0)
+		return -1;
+	c->line = image.node->line;
+	if (strlen(c->name) > 63 ||
+	    strspn(c->name, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(c->name))
+		return field_wrong(&m->r, f,
+				   "invalid name: expected at most 63 small letters, digits and -");
+	if (policy.node && !c->is_init)
+		return field_wrong(&m->r, &policy, "not supported");
+	if (field_choice(&m->r, f, "restartPolicy", always, 1, &restart) < 0)
+		return -1;
+	c->is_sidecar = restart == 0;
+	for (const struct yaml_node *e = ports.node ? ports.node->first : NULL; e; e = e->next) {
+		field_element(&ports, e, i++, &port);
+		if (manifest_read_port(m, &port) < 0)
 			return -1;
-		if (!*name || strchr(name, '='))
-			return manifest_wrong(err, &e, "invalid variable name \"%s\"", name);
-		value = expand_text(&m->texts, value, c->env, c->n_env);
-		c->env[c->n_env] = value ? arena_printf(&m->texts, "%s=%s", name, value) : NULL;
-		if (!c->env[c->n_env])
-			return error_nomem(err, "reading a pod");
-		c->n_env++;
+	}
+	return manifest_read_probes(m, f, c);
+}
+
+static int
+manifest_read_containers(struct manifest_reader *m, const struct field *spec, const char *key,
+			 bool is_init)
+{
+	struct field list, f;
+	size_t i = 0;
+
+	field_get(spec, key, &list);
+	if (field_check_list(&m->r, &list, MANIFEST_CONTAINERS_MAX - m->m->n_containers) < 0)
+		return -1;
+	for (const struct yaml_node *e = list.node ? list.node->first : NULL; e; e = e->next) {
+		struct manifest_container *c = &m->m->containers[m->m->n_containers];
+
+		field_element(&list, e, i++, &f);
+		c->is_init = is_init;
+		if (manifest_read_container(m, &f, c) < 0)
+			return -1;
+		for (size_t k = 0; k < m->m->n_containers; k++)
+			if (strcmp(m->m->containers[k].name, c->name) == 0)
+				return field_wrong(&m->r, &f, "a second container %s", c->name);
+		m->m->n_containers++;
+		m->m->n_init += is_init;
 	}
 	return 0;
 }
 
-static int
-manifest_read_mount(const struct manifest *m, const struct at *at, struct manifest_mount *out,
-		    struct error *err)
-{
-	const char *name;
-	int read_only = 0;
+/* ---- mounts, once the volumes are known ---- */
 
-	if (UNPACK(err, at, "{s:s, s:s, s?b}", "name", &name, "mountPath", &out->path, "readOnly",
-		   &read_only) < 0)
+static int
+manifest_read_mount(struct manifest_reader *m, const struct field *f,
+		    const struct manifest_container *c, struct manifest_mount *out)
+{
+	static const struct field_keys keys = { "name mountPath subPath subPathExpr readOnly",
+						"mountPropagation recursiveReadOnly", "" };
+	const char *name, *expression = NULL;
+	struct field sub, part;
+
+	out->sub_path = "";
+	if (field_check_map(&m->r, f, &keys) < 0 || field_required(&m->r, f, "name", &name) < 0 ||
+	    field_required(&m->r, f, "mountPath", &out->path) < 0 ||
+	    field_text(&m->r, f, "subPath", &out->sub_path) < 0 ||
+	    field_text(&m->r, f, "subPathExpr", &expression) < 0 ||
+	    field_bool(&m->r, f, "readOnly", &out->read_only) < 0)
 		return -1;
-	out->read_only = read_only;
+	field_get(f, expression ? "subPathExpr" : "subPath", &sub);
+	if (expression)
+		out->sub_path = expand_text(m->r.arena, expression, c->env, c->n_env);
+	if (!out->sub_path)
+		return field_nomem(&m->r);
+	if (out->sub_path[0] == '/' || strstr(out->sub_path, ".."))
+		return field_wrong(&m->r, &sub, "must be a relative path without ..");
 	if (out->path[0] != '/')
-		return manifest_wrong(err, at, "mountPath is not absolute");
-	for (size_t i = 0; i < m->n_volumes; i++) {
-		if (strcmp(m->volumes[i].name, name) == 0) {
+		return field_wrong(&m->r, f, "mountPath is not absolute");
+	for (size_t i = 0; i < m->m->n_volumes; i++) {
+		if (strcmp(m->m->volumes[i].name, name) == 0) {
 			out->volume = (unsigned int)i;
 			return 0;
 		}
 	}
-	return manifest_wrong(err, at, "unknown volume %s", name);
+	field_get(f, "name", &part);
+	return field_wrong(&m->r, &part, "unknown volume %s", name);
 }
 
 static int
-manifest_read_port(struct manifest *m, const struct at *at, struct error *err)
+manifest_read_mounts(struct manifest_reader *m, const struct field *spec)
 {
-	const char *host = "127.0.0.1", *name = NULL, *protocol = "TCP";
-	int guest = 0, port = 0;
+	for (size_t i = 0; i < m->m->n_containers; i++) {
+		struct manifest_container *c = &m->m->containers[i];
+		struct field containers, container, list, f;
+		const struct yaml_node *node;
+		size_t k = 0;
 
-	if (UNPACK(err, at, "{s:i, s?i, s?s, s?s, s?s}", "containerPort", &guest, "hostPort", &port,
-		   "hostIP", &host, "name", &name, "protocol", &protocol) < 0)
-		return -1;
-	if (!port)
-		return 0;
-	if (strcmp(protocol, "TCP") != 0)
-		return manifest_wrong(err, at, "only TCP ports can be published on the host");
-	if (m->n_ports == MANIFEST_PORTS_MAX)
-		return manifest_wrong(err, at, "too many host ports: at most %d",
-				      MANIFEST_PORTS_MAX);
-	(void)snprintf(m->ports[m->n_ports++], sizeof(m->ports[0]), "%.60s:%d:%d", host, port,
-		       guest);
-	return 0;
-}
-
-/* Reads the list members of a container. */
-static int
-manifest_read_lists(struct manifest *m, const struct at *at, struct manifest_container *c,
-		    const json_t *mounts, const json_t *ports, struct error *err)
-{
-	if (manifest_check_list(at, "volumeMounts", mounts, MANIFEST_MOUNTS_MAX, err) < 0 ||
-	    manifest_check_list(at, "ports", ports, MANIFEST_WORDS_MAX, err) < 0)
-		return -1;
-	for (size_t i = 0; i < json_array_size(mounts); i++) {
-		const struct at e = manifest_element(at, "volumeMounts", mounts, i);
-
-		if (manifest_read_mount(m, &e, &c->mounts[c->n_mounts++], err) < 0)
+		field_get(spec, c->is_init ? "initContainers" : "containers", &containers);
+		node = containers.node->first;
+		for (size_t n = c->is_init ? i : i - m->m->n_init; n > 0; n--)
+			node = node->next;
+		field_element(&containers, node, c->is_init ? i : i - m->m->n_init, &container);
+		field_get(&container, "volumeMounts", &list);
+		if (field_check_list(&m->r, &list, MANIFEST_MOUNTS_MAX) < 0)
 			return -1;
-	}
-	for (size_t i = 0; i < json_array_size(ports); i++) {
-		const struct at e = manifest_element(at, "ports", ports, i);
-
-		if (manifest_read_port(m, &e, err) < 0)
-			return -1;
+		for (const struct yaml_node *e = list.node ? list.node->first : NULL; e;
+		     e = e->next) {
+			field_element(&list, e, k++, &f);
+			if (manifest_read_mount(m, &f, c, &c->mounts[c->n_mounts++]) < 0)
+				return -1;
+		}
 	}
 	return 0;
-}
-
-/* "500m", "0.5", 2. */
-static int
-manifest_read_cpu(const struct at *at, const json_t *json, unsigned int *out, struct error *err)
-{
-	uint64_t milli = 0;
-
-	if (manifest_read_quantity(at, json, 3, CPU_MILLI_MAX, "number of processors", &milli,
-				   err) < 0)
-		return -1;
-	if (json && milli == 0)
-		return manifest_wrong(err, at, "number of processors must not be 0");
-	*out = (unsigned int)milli;
-	return 0;
-}
-
-static int
-manifest_read_limits(const struct at *parent, const json_t *json, struct manifest_container *c,
-		     struct error *err)
-{
-	const struct at at = manifest_member(parent, "resources", json);
-	const json_t *memory = NULL, *cpu = NULL, *requests = NULL;
-
-	if (!json)
-		return 0;
-	if (UNPACK(err, &at, "{s?{s?o, s?o}, s?o}", "limits", "memory", &memory, "cpu", &cpu,
-		   "requests", &requests) < 0 ||
-	    manifest_read_size(&at, memory, &c->memory, err) < 0)
-		return -1;
-	return manifest_read_cpu(&at, cpu, &c->milli, err);
-}
-
-static int
-manifest_read_security(const struct at *parent, const json_t *json, struct manifest_container *c,
-		       struct error *err)
-{
-	const struct at at = manifest_member(parent, "securityContext", json);
-	int read_only = 0, privileged = 0;
-
-	if (json &&
-	    UNPACK(err, &at, "{s?i, s?i, s?b, s?b}", "runAsUser", &c->uid, "runAsGroup", &c->gid,
-		   "readOnlyRootFilesystem", &read_only, "privileged", &privileged) < 0)
-		return -1;
-	c->read_only = read_only;
-	c->privileged = privileged;
-	return 0;
-}
-
-static int
-manifest_read_probe(const struct at *parent, const char *name, const json_t *json,
-		    struct manifest_probe *p, struct error *err)
-{
-	const struct at at = manifest_member(parent, name, json);
-	const json_t *command = NULL;
-	size_t n = 0;
-
-	*p = (struct manifest_probe){ .period_s = 10, .timeout_s = 1, .failures = 3 };
-	if (!json)
-		return 0;
-	if (UNPACK(err, &at, "{s:{s:o}, s?i, s?i, s?i, s?i}", "exec", "command", &command,
-		   "initialDelaySeconds", &p->delay_s, "periodSeconds", &p->period_s,
-		   "timeoutSeconds", &p->timeout_s, "failureThreshold", &p->failures) < 0 ||
-	    manifest_read_words(&at, "exec.command", command, p->command, &n, err) < 0)
-		return -1;
-	if (n == 0 || p->delay_s < 0 || p->period_s < 1 || p->timeout_s < 1 || p->failures < 1)
-		return manifest_wrong(err, &at, "must have a command and positive numbers");
-	return 0;
-}
-
-static int
-manifest_read_container(struct manifest *m, const struct at *at, struct manifest_container *c,
-			struct error *err)
-{
-	const json_t *command = NULL, *args = NULL, *env = NULL, *mounts = NULL, *ports = NULL;
-	const json_t *limits = NULL, *security = NULL, *ready = NULL, *alive = NULL;
-	size_t n = 0;
-
-	c->cwd = "/";
-	if (UNPACK(err, at, "{s:s, s:s, s?o, s?o, s?o, s?s, s?o, s?o, s?o, s?o, s?o, s?o}", "name",
-		   &c->name, "image", &c->image, "command", &command, "args", &args, "env", &env,
-		   "workingDir", &c->cwd, "volumeMounts", &mounts, "ports", &ports, "resources",
-		   &limits, "securityContext", &security, "readinessProbe", &ready, "livenessProbe",
-		   &alive) < 0)
-		return -1;
-	if (strlen(c->name) == 0 || strlen(c->name) > 63 ||
-	    strspn(c->name, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(c->name))
-		return manifest_wrong(err, at,
-				      "invalid name: expected at most 63 letters, digits and -");
-	if (manifest_read_words(at, "command", command, c->command, &n, err) < 0 ||
-	    manifest_read_words(at, "args", args, c->command, &n, err) < 0 ||
-	    manifest_read_env(m, at, env, c, err) < 0 ||
-	    manifest_expand_words(m, c, c->command, err) < 0 ||
-	    manifest_read_lists(m, at, c, mounts, ports, err) < 0 ||
-	    manifest_read_limits(at, limits, c, err) < 0 ||
-	    manifest_read_security(at, security, c, err) < 0 ||
-	    manifest_read_probe(at, "readinessProbe", ready, &c->readiness, err) < 0)
-		return -1;
-	if (n == 0)
-		return manifest_wrong(
-			err, at, "command and args are empty, and images have no default command");
-	if (manifest_read_probe(at, "livenessProbe", alive, &c->liveness, err) < 0 ||
-	    manifest_expand_words(m, c, c->readiness.command, err) < 0)
-		return -1;
-	return manifest_expand_words(m, c, c->liveness.command, err);
 }
 
 void
 manifest_release(struct manifest *m)
 {
 	arena_release(&m->texts);
-	json_decref(m->json);
 	*m = (struct manifest){ 0 };
 }

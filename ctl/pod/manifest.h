@@ -1,59 +1,96 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The description of a pod: a JSON file with the part of a Kubernetes Pod that concerns the guest.
- * An unknown member is an error that names it; tatamictl(1) lists the known ones. May block.
+ * The description of a pod: a file of Kubernetes' documents, in YAML or JSON. Fields that concern
+ * only a cluster are skipped and listed; a field that is unknown or not supported is an error that
+ * names its path and line. docs/pods.md has a row for each field. May block.
  */
 #pragma once
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ctl/pod/field.h"
 #include "lib/arena.h"
 #include "lib/error.h"
 
-#define MANIFEST_CONTAINERS_MAX 8
-#define MANIFEST_VOLUMES_MAX    16
-#define MANIFEST_MOUNTS_MAX     16
-/* entries of a command, an environment or a list of servers */
-#define MANIFEST_WORDS_MAX 64
-#define MANIFEST_PORTS_MAX 8
+/* init containers included */
+#define MANIFEST_CONTAINERS_MAX 14
+#define MANIFEST_VOLUMES_MAX    32
+#define MANIFEST_MOUNTS_MAX     32
+/* entries of a command or a list of servers */
+#define MANIFEST_WORDS_MAX   64
+#define MANIFEST_ENV_MAX     512
+#define MANIFEST_PORTS_MAX   8
+#define MANIFEST_GROUPS_MAX  16
+#define MANIFEST_ALIASES_MAX 32
+
+/* Properties of the guest, for the fields that refer to it. */
+struct manifest_guest {
+	/* addresses of the pod and its host, and a random id */
+	const char *ip, *host_ip, *uid;
+	uint64_t memory;
+	unsigned int cpus;
+};
 
 enum manifest_volume_kind {
-	VOLUME_CONFIG_MAP,
-	VOLUME_SECRET,
+	/* configMap, secret, downwardAPI, projected */
+	VOLUME_FILES,
 	VOLUME_EMPTY_DIR,
 	VOLUME_HOST_PATH,
+};
+
+/* A file of a volume. */
+struct manifest_file {
+	/* relative path */
+	const char *path;
+	const void *bytes;
+	size_t size;
+	unsigned int mode;
 };
 
 struct manifest_volume {
 	const char *name;
 	enum manifest_volume_kind kind;
-	/* plain files by name, or NULL */
-	const json_t *text;
-	/* base64 files by name, or NULL */
-	const json_t *bytes;
+	struct manifest_file *files;
+	size_t n_files;
 	/* emptyDir on tmpfs */
 	bool in_memory;
 	/* size limit of the tmpfs in bytes, 0: none */
 	uint64_t size;
-	/* hostPath on the host */
+	/* hostPath on the host; to be created if it is missing; must be a file, or a directory */
 	const char *path;
+	bool make, is_file, is_directory;
+	/* hostPath of a file, whose directory is shared: its name, or "" */
+	char file[256];
+	/* for errors */
+	unsigned int line;
 };
 
 struct manifest_mount {
 	/* index into the pod's volumes */
 	unsigned int volume;
 	const char *path;
+	/* in the volume, or "" */
+	const char *sub_path;
 	bool read_only;
 };
 
-/* A command that is run in the container periodically. */
+/* Something that is run in the container, or in the pause container. */
+struct manifest_action {
+	/* NULL: nothing */
+	const char **args;
+	/* the program is that of the pause container, which makes requests to the container */
+	bool is_request;
+	/* sleeps this long instead, with args NULL; -1: no */
+	int sleep_s;
+};
+
 struct manifest_probe {
-	/* [0] NULL: no probe */
-	const char *command[MANIFEST_WORDS_MAX + 1];
-	int delay_s, period_s, timeout_s, failures;
+	struct manifest_action action;
+	int delay_s, period_s, timeout_s, failures, successes;
+	/* -1: that of the pod */
+	int grace_s;
 };
 
 enum manifest_restart {
@@ -62,49 +99,84 @@ enum manifest_restart {
 	RESTART_NEVER,
 };
 
+enum manifest_seccomp {
+	SECCOMP_UNCONFINED,
+	SECCOMP_RUNTIME_DEFAULT,
+};
+
 struct manifest_container {
 	const char *name;
-	/* directory or file system image */
 	const char *image;
-	const char *command[MANIFEST_WORDS_MAX + 1];
-	/* "NAME=value" */
-	char *env[MANIFEST_WORDS_MAX];
+	/* line of the image, for errors */
+	unsigned int line;
+	/* is_sidecar: an init container that goes on running */
+	bool is_init, is_sidecar;
+	/* NULL: that of the image */
+	const char **command, **args;
+	/* "NAME=value"; the image's come before them */
+	char **env;
 	size_t n_env;
+	/* NULL: that of the image */
 	const char *cwd;
-	int uid, gid;
-	bool read_only, privileged;
+	/* -1: that of the image */
+	int64_t uid, gid;
+	bool run_as_non_root;
+	/* "CAP_CHOWN" or "ALL" */
+	const char **add_caps, **drop_caps;
+	bool read_only, privileged, no_new_privileges;
+	enum manifest_seccomp seccomp;
+	bool terminal, keeps_stdin;
 	/* bytes, 0: no limit */
 	uint64_t memory;
-	/* thousandths of a processor, 0: no limit */
-	unsigned int milli;
+	/* thousandths of a processor, 0: no limit; and as requested */
+	unsigned int milli, requested_milli;
+	uint64_t requested_memory;
 	struct manifest_mount mounts[MANIFEST_MOUNTS_MAX];
 	size_t n_mounts;
-	struct manifest_probe readiness, liveness;
+	struct manifest_probe startup, readiness, liveness;
+	struct manifest_action post_start, pre_stop;
+};
+
+struct manifest_alias {
+	const char *ip;
+	const char **names;
 };
 
 struct manifest {
-	/* owner of all strings except */
-	json_t *json;
-	/* expanded strings */
+	/* owner of all strings */
 	struct arena texts;
 	const char *name, *hostname;
+	/* kind of the object with the template, or NULL: a Pod */
+	const char *kind;
 	bool share_pids;
 	enum manifest_restart restart;
-	/* addresses of name servers */
-	const char *servers[MANIFEST_WORDS_MAX];
-	size_t n_servers;
+	int grace_s;
+	/* -1: none */
+	int64_t fs_group;
+	uint32_t groups[MANIFEST_GROUPS_MAX];
+	size_t n_groups;
+	/* lines of resolv.conf */
+	const char *dns[MANIFEST_WORDS_MAX];
+	size_t n_dns;
+	struct manifest_alias aliases[MANIFEST_ALIASES_MAX];
+	size_t n_aliases;
 	struct manifest_volume volumes[MANIFEST_VOLUMES_MAX];
 	size_t n_volumes;
+	/* the first n_init are init containers */
 	struct manifest_container containers[MANIFEST_CONTAINERS_MAX];
-	size_t n_containers;
+	size_t n_containers, n_init;
 	/* in the format of --publish */
 	char ports[MANIFEST_PORTS_MAX][96];
 	size_t n_ports;
+	/* paths of what was ignored, separated by commas, or "" */
+	const char *ignored;
 };
 
-/* Reads the description in file `path`. Returns 0, or -1 and err: INVALID_ARGUMENT with the path
- * of the invalid value ("spec.containers[1].volumeMounts[0]: ..."). The caller releases m in
- * both cases. */
-int manifest_read(struct manifest *m, const char *path, struct error *err);
-int manifest_parse(struct manifest *m, const char *text, struct error *err);
+/* Reads the description in file `path` ("-": standard input). Returns 0, or -1 and err:
+ * INVALID_ARGUMENT with line and path of the invalid value ("FILE: line 9:
+ * spec.containers[1].image: ..."). The caller releases m in both cases. */
+int manifest_read(struct manifest *m, const char *path, const struct manifest_guest *guest,
+		  struct error *err);
+int manifest_parse(struct manifest *m, const char *text, size_t size,
+		   const struct manifest_guest *guest, struct error *err);
 void manifest_release(struct manifest *m);

@@ -2,11 +2,15 @@
 /*
  * Running the containers of a pod. Of each container:
  *
- *	 podrun_start()        WaitProcess answers         removed, not to be restarted
+ *	 start                    WaitProcess answers         removed, not to be restarted
  *	---------------> UP ------------------------> EXITED ---------------------------> OVER
- *	                 ^                              |
- *	                 | its delay has passed         | removed, to be restarted
+ *	                 ^ |                            |
+ *	                 | | postStart, startup probe:  | removed, to be restarted
+ *	                 | | is_started                 |
+ *	                 | its delay has passed         |
  *	                 +---------- WAITING <----------+
+ *
+ * A container that is UP and is to end: preStop, then SIGTERM, then SIGKILL (enum stopping).
  */
 #include "ctl/pod/run.h"
 
@@ -28,25 +32,47 @@
 #include "lib/io.h"
 #include "lib/ttrpc/client.h"
 
-#define CHUNK   (64u << 10)
-#define CALL_MS 60000
-/* Longest delay before a restart. The delay starts at 500 ms and doubles. */
+#define CHUNK       (64u << 10)
+#define CALL_MS     60000
+#define REQUEST_MAX (1u << 20)
+/* Delays before a restart: doubled each time, and from the beginning after a long run. */
+#define RESTART_MIN_MS 500
 #define RESTART_MAX_MS 10000
+#define LONG_RUN_MS    600000
+/* Time for containers to be gone after SIGKILL. */
+#define KILLED_MS 10000
 
 struct container;
 
-/* State of a probe. */
-struct probing {
-	const struct manifest_probe *p;
+/* A run of a probe or hook. */
+struct action_run {
 	struct container *c;
+	const struct manifest_action *action;
 	const char *kind;
-	/* start of the next run; deadline of the current one */
-	uint64_t due_ns, until_ns;
 	unsigned int runs;
 	bool is_running, is_answered;
 	/* exit code of the last run, -1: none */
 	int result;
-	int failures;
+	/* the pending WaitProcess, 0: none; end of a sleep */
+	uint32_t call;
+	uint64_t sleep_ns;
+};
+
+/* State of a probe. */
+struct probing {
+	struct action_run run;
+	const struct manifest_probe *p;
+	/* start of the next run; deadline of the current one */
+	uint64_t due_ns, until_ns;
+	int failures, successes;
+};
+
+enum stopping {
+	STOP_NOT,
+	/* preStop runs */
+	STOP_HOOK,
+	STOP_TERM,
+	STOP_KILL,
 };
 
 struct container {
@@ -56,12 +82,14 @@ struct container {
 	char id[160];
 	int log;
 	/* is_over: not restarted */
-	bool is_up, is_ready, has_exited, is_over;
-	unsigned int open_streams, restarts;
+	bool is_up, is_started, is_ready, has_exited, is_over;
+	enum stopping stopping;
+	unsigned int open_streams, restarts, backoff;
 	int status;
-	/* time of the next start */
-	uint64_t start_ns;
-	struct probing ready, live;
+	/* time of this start, of the next start, and of SIGKILL */
+	uint64_t started_ns, start_ns, kill_ns;
+	struct action_run post_start, pre_stop;
+	struct probing startup, ready, live;
 };
 
 /* One of a container's two output streams. */
@@ -76,16 +104,26 @@ struct podrun {
 	struct container containers[MANIFEST_CONTAINERS_MAX];
 	struct reading readings[2 * MANIFEST_CONTAINERS_MAX];
 	size_t n;
+	/* no container is restarted */
+	bool is_ending;
 	bool is_changed;
 };
 
 static bool podrun_step(struct podrun *p, int stop_fd, int vm_fd, uint64_t until_ns);
 static uint64_t podrun_turn(struct podrun *p);
+static int podrun_start_init(struct container *c, uint64_t until_ns, struct error *err);
 static int podrun_start_container(struct container *c, struct error *err);
 static void podrun_read_on(struct reading *r);
 static void podrun_on_output(void *data, ProtobufCMessage *reply, const struct error *failure);
 static void podrun_container_ended(struct container *c);
-static void podrun_probe_turn(struct probing *b);
+static void podrun_begin_stop(struct container *c, int grace_s);
+static uint64_t podrun_stop_turn(struct container *c);
+static void podrun_start_turn(struct container *c);
+static void podrun_action_begin(struct action_run *r);
+static void podrun_action_kill(struct action_run *r);
+static void podrun_action_forget(struct action_run *r);
+static bool podrun_action_ended(struct action_run *r);
+static uint64_t podrun_probe_turn(struct probing *b);
 static void podrun_write_status(struct podrun *p);
 
 static char *
@@ -94,14 +132,14 @@ podrun_text(const char *s)
 	return (char *)(uintptr_t)s;
 }
 
-static bool
+static uint32_t
 podrun_start_call(struct podrun *p, const char *method, const void *request, ttrpc_reply_fn *fn,
 		  void *data)
 {
 	struct error err = ERROR_INIT;
 
 	return ttrpc_client_start(p->spec->client, &grpc__agent_service__descriptor, method,
-				  request, 0, fn, data, &err) != 0;
+				  request, 0, fn, data, &err);
 }
 
 static int
@@ -141,13 +179,20 @@ podrun_new(const struct podspec *spec, const char *dir, struct error *err)
 	(void)snprintf(p->dir, sizeof(p->dir), "%s", dir);
 	for (size_t i = 0; i < p->n; i++) {
 		struct container *c = &p->containers[i];
+		const struct manifest_container *m = &spec->m->containers[i];
 
-		*c = (struct container){ .run = p, .m = &spec->m->containers[i], .index = i };
+		*c = (struct container){ .run = p, .m = m, .index = i, .start_ns = DEADLINE_NEVER };
 		podspec_id(spec, i, c->id, sizeof(c->id));
-		(void)snprintf(path, sizeof(path), "%s/%s.log", dir, c->m->name);
+		(void)snprintf(path, sizeof(path), "%s/%s.log", dir, m->name);
 		c->log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-		c->ready = (struct probing){ .p = &c->m->readiness, .c = c, .kind = "readiness" };
-		c->live = (struct probing){ .p = &c->m->liveness, .c = c, .kind = "liveness" };
+		c->post_start = (struct action_run){ c, &m->post_start, .kind = "post-start" };
+		c->pre_stop = (struct action_run){ c, &m->pre_stop, .kind = "pre-stop" };
+		c->startup = (struct probing){ { c, &m->startup.action, .kind = "startup" },
+					       &m->startup };
+		c->ready = (struct probing){ { c, &m->readiness.action, .kind = "readiness" },
+					     &m->readiness };
+		c->live = (struct probing){ { c, &m->liveness.action, .kind = "liveness" },
+					    &m->liveness };
 		p->readings[2 * i] = (struct reading){ .c = c };
 		p->readings[2 * i + 1] = (struct reading){ .c = c, .from_stderr = true };
 	}
@@ -155,9 +200,15 @@ podrun_new(const struct podspec *spec, const char *dir, struct error *err)
 }
 
 static bool
+podrun_is_set(const struct manifest_action *a)
+{
+	return a->args || a->sleep_s >= 0;
+}
+
+static bool
 podrun_all_ready(const struct podrun *p)
 {
-	for (size_t i = 0; i < p->n; i++)
+	for (size_t i = p->spec->m->n_init; i < p->n; i++)
 		if (!p->containers[i].is_ready && !p->containers[i].is_over)
 			return false;
 	return true;
@@ -167,14 +218,18 @@ int
 podrun_start(struct podrun *p, int timeout_ms, struct error *err)
 {
 	uint64_t until = deadline_in((uint64_t)timeout_ms);
+	size_t i;
 
-	for (size_t i = 0; i < p->n; i++)
+	for (i = 0; i < p->spec->m->n_init; i++)
+		if (podrun_start_init(&p->containers[i], until, err) < 0)
+			return -1;
+	for (; i < p->n; i++)
 		if (podrun_start_container(&p->containers[i], err) < 0)
 			return -1;
 	while (!podrun_all_ready(p)) {
 		if (!deadline_is_over(until) && podrun_step(p, -1, -1, until))
 			continue;
-		for (size_t i = 0; i < p->n; i++)
+		for (i = p->spec->m->n_init; i < p->n; i++)
 			if (!p->containers[i].is_ready)
 				return error_set(err, ERROR_DEADLINE_EXCEEDED,
 						 "container %s is not ready: timed out after %d s",
@@ -184,10 +239,28 @@ podrun_start(struct podrun *p, int timeout_ms, struct error *err)
 	return 0;
 }
 
+/* Starts an init container, and waits until it has succeeded, or a sidecar has started. */
+static int
+podrun_start_init(struct container *c, uint64_t until_ns, struct error *err)
+{
+	if (podrun_start_container(c, err) < 0)
+		return -1;
+	while (c->m->is_sidecar ? !c->is_started : !c->is_over) {
+		if (deadline_is_over(until_ns) || !podrun_step(c->run, -1, -1, until_ns))
+			return error_set(err, ERROR_DEADLINE_EXCEEDED,
+					 "init container %s has not %s: timed out", c->m->name,
+					 c->m->is_sidecar ? "started" : "succeeded");
+	}
+	if (!c->m->is_sidecar && c->status != 0)
+		return error_set(err, ERROR_ABORTED, "init container %s exited with code %d",
+				 c->m->name, c->status);
+	return 0;
+}
+
 static bool
 podrun_all_over(const struct podrun *p)
 {
-	for (size_t i = 0; i < p->n; i++)
+	for (size_t i = p->spec->m->n_init; i < p->n; i++)
 		if (!p->containers[i].is_over)
 			return false;
 	return true;
@@ -199,6 +272,40 @@ podrun_watch(struct podrun *p, int stop_fd, int vm_fd)
 	while (!podrun_all_over(p) && podrun_step(p, stop_fd, vm_fd, DEADLINE_NEVER))
 		continue;
 	podrun_write_status(p);
+}
+
+/* Ends containers [from, to), and waits until they have ended. Returns false if the VM is gone. */
+static bool
+podrun_stop_some(struct podrun *p, size_t from, size_t to, int vm_fd)
+{
+	uint64_t until = deadline_in((uint64_t)p->spec->m->grace_s * 1000 + KILLED_MS);
+	bool is_up = true;
+
+	for (size_t i = from; i < to; i++)
+		if (p->containers[i].is_up && !p->containers[i].has_exited)
+			podrun_begin_stop(&p->containers[i], p->spec->m->grace_s);
+	while (is_up && !deadline_is_over(until)) {
+		is_up = false;
+		for (size_t i = from; i < to; i++)
+			is_up |= p->containers[i].is_up;
+		if (is_up && !podrun_step(p, -1, vm_fd, until))
+			return false;
+	}
+	return true;
+}
+
+void
+podrun_stop(struct podrun *p, int vm_fd)
+{
+	size_t n_init = p->spec->m->n_init;
+
+	p->is_ending = true;
+	if (!podrun_stop_some(p, n_init, p->n, vm_fd))
+		return;
+	/* Sidecars outlive the containers that use them. */
+	for (size_t i = n_init; i-- > 0;)
+		if (!podrun_stop_some(p, i, i + 1, vm_fd))
+			return;
 }
 
 static uint64_t
@@ -234,7 +341,7 @@ podrun_turn(struct podrun *p)
 
 	for (size_t i = 0; i < p->n; i++) {
 		struct container *c = &p->containers[i];
-		struct probing *probes[] = { &c->ready, &c->live };
+		struct probing *probes[] = { &c->startup, &c->ready, &c->live };
 		struct error err = ERROR_INIT;
 
 		if (c->is_up && c->has_exited)
@@ -244,19 +351,25 @@ podrun_turn(struct podrun *p)
 			if (podrun_start_container(c, &err) < 0)
 				c->start_ns = deadline_in(RESTART_MAX_MS);
 		}
-		if (!c->is_up)
+		if (!c->is_up) {
 			next = podrun_earlier(next, c->is_over ? DEADLINE_NEVER : c->start_ns);
-		for (size_t k = 0; k < ARRAY_LEN(probes); k++) {
-			podrun_probe_turn(probes[k]);
-			if (c->is_up && probes[k]->p->command[0])
-				next = podrun_earlier(next, probes[k]->is_running
-								    ? probes[k]->until_ns
-								    : probes[k]->due_ns);
+			continue;
 		}
+		podrun_start_turn(c);
+		if (c->post_start.is_running)
+			next = podrun_earlier(next, c->post_start.sleep_ns);
+		for (size_t k = 0; k < ARRAY_LEN(probes); k++)
+			next = podrun_earlier(next, podrun_probe_turn(probes[k]));
+		next = podrun_earlier(next, podrun_stop_turn(c));
+		/* A container that has ended meanwhile is handled at once. */
+		if (c->has_exited)
+			next = 0;
 	}
-	if (p->is_changed)
-		podrun_write_status(p);
-	return next;
+	if (!p->is_changed)
+		return next;
+	/* The caller may wait for the change. */
+	podrun_write_status(p);
+	return 0;
 }
 
 /* ---- a container ---- */
@@ -277,9 +390,9 @@ podrun_on_exit_code(void *data, ProtobufCMessage *reply, const struct error *fai
 static void
 podrun_reset_probe(struct probing *b)
 {
-	b->due_ns = b->p->command[0] ? deadline_in((uint64_t)b->p->delay_s * 1000) : DEADLINE_NEVER;
-	b->is_running = false;
-	b->failures = 0;
+	podrun_action_forget(&b->run);
+	b->due_ns = deadline_in((uint64_t)b->p->delay_s * 1000);
+	b->failures = b->successes = 0;
 }
 
 static int
@@ -292,20 +405,51 @@ podrun_start_container(struct container *c, struct error *err)
 	if (podspec_start(p->spec, c->index, err) < 0)
 		return -1;
 	c->is_up = true;
-	c->has_exited = false;
-	c->is_ready = !c->m->readiness.command[0];
+	c->has_exited = c->is_started = c->is_ready = false;
+	c->stopping = STOP_NOT;
 	c->start_ns = DEADLINE_NEVER;
+	c->started_ns = monotonic_ns();
 	c->open_streams = 2;
 	podrun_read_on(&p->readings[2 * c->index]);
 	podrun_read_on(&p->readings[2 * c->index + 1]);
 	wait.container_id = wait.exec_id = c->id;
 	(void)podrun_start_call(p, "WaitProcess", &wait.base, podrun_on_exit_code, c);
 	close_stdin.container_id = close_stdin.exec_id = c->id;
-	(void)podrun_start_call(p, "CloseStdin", &close_stdin.base, podrun_ignore_reply, NULL);
+	/* A terminal would take it for the end of its session. */
+	if (!c->m->keeps_stdin && !c->m->terminal)
+		(void)podrun_start_call(p, "CloseStdin", &close_stdin.base, podrun_ignore_reply,
+					NULL);
+	podrun_action_forget(&c->post_start);
+	podrun_action_forget(&c->pre_stop);
+	podrun_reset_probe(&c->startup);
 	podrun_reset_probe(&c->ready);
 	podrun_reset_probe(&c->live);
+	if (podrun_is_set(&c->m->post_start))
+		podrun_action_begin(&c->post_start);
+	podrun_start_turn(c);
 	p->is_changed = true;
 	return 0;
+}
+
+/* Notes that the container has started, once its hook has ended and its probe has succeeded. */
+static void
+podrun_start_turn(struct container *c)
+{
+	if (c->is_started || c->has_exited || c->stopping)
+		return;
+	if (c->post_start.is_running) {
+		if (!podrun_action_ended(&c->post_start))
+			return;
+		if (c->post_start.result != 0) {
+			podrun_begin_stop(c, c->run->spec->m->grace_s);
+			return;
+		}
+	}
+	if (podrun_is_set(&c->m->startup.action) && c->startup.successes == 0)
+		return;
+	c->is_started = true;
+	c->is_ready = !podrun_is_set(&c->m->readiness.action);
+	c->run->is_changed = true;
 }
 
 static void
@@ -337,140 +481,255 @@ podrun_on_output(void *data, ProtobufCMessage *reply, const struct error *failur
 	podrun_drop(reply);
 }
 
+/* Returns whether a container that has ended is started again. */
+static bool
+podrun_is_restarted(const struct container *c)
+{
+	enum manifest_restart policy = c->run->spec->m->restart;
+
+	if (c->run->is_ending)
+		return false;
+	if (c->m->is_sidecar)
+		return true;
+	/* An init container only has to succeed. */
+	if (c->status == 0)
+		return policy == RESTART_ALWAYS && !c->m->is_init;
+	return policy != RESTART_NEVER;
+}
+
 /* Removes a container that has exited and schedules its restart if the policy asks for it. */
 static void
 podrun_container_ended(struct container *c)
 {
-	enum manifest_restart policy = c->run->spec->m->restart;
 	Grpc__RemoveContainerRequest remove = GRPC__REMOVE_CONTAINER_REQUEST__INIT;
-	unsigned int doublings = c->restarts < 5 ? c->restarts : 5;
-	uint64_t ms = 500ull << doublings;
 	struct error err = ERROR_INIT;
+	uint64_t ms;
 
 	remove.container_id = c->id;
 	(void)podrun_call(c->run, "RemoveContainer", &remove.base, &err);
 	for (uint64_t end = deadline_in(5000); c->open_streams > 0 && !deadline_is_over(end);)
 		if (ttrpc_client_poll(c->run->spec->client, deadline_left_ms(end), &err) < 0)
 			break;
-	c->is_up = false;
+	/* Requests of the pause container go on. */
+	podrun_action_kill(&c->startup.run);
+	podrun_action_kill(&c->ready.run);
+	podrun_action_kill(&c->live.run);
+	podrun_action_kill(&c->post_start);
+	podrun_action_kill(&c->pre_stop);
+	c->is_up = c->is_ready = false;
 	c->has_exited = false;
 	c->run->is_changed = true;
-	if (policy == RESTART_NEVER || (policy == RESTART_ON_FAILURE && c->status == 0))
+	if (!podrun_is_restarted(c)) {
 		c->is_over = true;
-	else
-		c->start_ns = deadline_in(ms < RESTART_MAX_MS ? ms : RESTART_MAX_MS);
-}
-
-/* ---- probes ---- */
-
-static void
-podrun_on_probe_exit(void *data, ProtobufCMessage *reply, const struct error *failure)
-{
-	struct probing *b = data;
-
-	(void)failure;
-	b->is_answered = true;
-	b->result = reply ? ((Grpc__WaitProcessResponse *)reply)->status : -1;
-	podrun_drop(reply);
-}
-
-static void
-podrun_probe_id(const struct probing *b, char *out, size_t size)
-{
-	(void)snprintf(out, size, "%s-%u", b->kind, b->runs);
-}
-
-static void
-podrun_probe_begin(struct probing *b)
-{
-	Grpc__ExecProcessRequest exec = GRPC__EXEC_PROCESS_REQUEST__INIT;
-	Grpc__WaitProcessRequest wait = GRPC__WAIT_PROCESS_REQUEST__INIT;
-	Grpc__ReadStreamRequest read = GRPC__READ_STREAM_REQUEST__INIT;
-	Grpc__Process process = GRPC__PROCESS__INIT;
-	Grpc__User user = GRPC__USER__INIT;
-	const char *env[MANIFEST_WORDS_MAX + 1];
-	struct podrun *p = b->c->run;
-	struct error err = ERROR_INIT;
-	char id[64];
-
-	b->runs++;
-	podrun_probe_id(b, id, sizeof(id));
-	b->until_ns = deadline_in((uint64_t)b->p->timeout_s * 1000);
-	b->is_running = true;
-	b->is_answered = false;
-	user.uid = (uint32_t)b->c->m->uid;
-	user.gid = (uint32_t)b->c->m->gid;
-	process.user = &user;
-	process.args = (char **)(uintptr_t)b->p->command;
-	while (b->p->command[process.n_args])
-		process.n_args++;
-	process.env = (char **)(uintptr_t)env;
-	process.n_env = podspec_env(b->c->m, env);
-	process.cwd = podrun_text(b->c->m->cwd);
-	exec.container_id = wait.container_id = read.container_id = b->c->id;
-	exec.exec_id = wait.exec_id = read.exec_id = id;
-	exec.process = &process;
-	read.len = CHUNK;
-	if (podrun_call(p, "ExecProcess", &exec.base, &err) < 0) {
-		b->is_answered = true;
-		b->result = -1;
 		return;
 	}
-	/* The output of a probe is read and discarded. */
-	(void)podrun_start_call(p, "ReadStdout", &read.base, podrun_ignore_reply, NULL);
-	(void)podrun_start_call(p, "ReadStderr", &read.base, podrun_ignore_reply, NULL);
-	(void)podrun_start_call(p, "WaitProcess", &wait.base, podrun_on_probe_exit, b);
+	if (monotonic_ns() - c->started_ns > LONG_RUN_MS * 1000000ull)
+		c->backoff = 0;
+	ms = (uint64_t)RESTART_MIN_MS << (c->backoff < 5 ? c->backoff : 5);
+	c->backoff++;
+	c->start_ns = deadline_in(ms < RESTART_MAX_MS ? ms : RESTART_MAX_MS);
 }
 
+/* ---- the end of a container ---- */
+
 static void
-podrun_send_kill(struct podrun *p, const char *id, const char *exec_id)
+podrun_send_signal(struct podrun *p, const char *id, const char *exec_id, uint32_t signal)
 {
 	Grpc__SignalProcessRequest q = GRPC__SIGNAL_PROCESS_REQUEST__INIT;
 
 	q.container_id = podrun_text(id);
 	q.exec_id = podrun_text(exec_id);
-	q.signal = SIGKILL;
+	q.signal = signal;
 	(void)podrun_start_call(p, "SignalProcess", &q.base, podrun_ignore_reply, NULL);
+}
+
+static void
+podrun_terminate(struct container *c)
+{
+	c->stopping = STOP_TERM;
+	podrun_send_signal(c->run, c->id, c->id, SIGTERM);
+}
+
+static void
+podrun_begin_stop(struct container *c, int grace_s)
+{
+	if (c->stopping)
+		return;
+	c->kill_ns = deadline_in((uint64_t)grace_s * 1000);
+	c->is_ready = false;
+	c->run->is_changed = true;
+	podrun_action_kill(&c->post_start);
+	if (podrun_is_set(&c->m->pre_stop)) {
+		c->stopping = STOP_HOOK;
+		podrun_action_begin(&c->pre_stop);
+	} else {
+		podrun_terminate(c);
+	}
+}
+
+/* Takes the next step of ending a container. Returns the time of the one after that. */
+static uint64_t
+podrun_stop_turn(struct container *c)
+{
+	if (c->stopping == STOP_NOT || c->stopping == STOP_KILL || c->has_exited)
+		return DEADLINE_NEVER;
+	if (c->stopping == STOP_HOOK && podrun_action_ended(&c->pre_stop))
+		podrun_terminate(c);
+	if (deadline_is_over(c->kill_ns)) {
+		/* An empty name stands for all processes of the container. */
+		podrun_send_signal(c->run, c->id, "", SIGKILL);
+		c->stopping = STOP_KILL;
+		return DEADLINE_NEVER;
+	}
+	return c->stopping == STOP_HOOK ? podrun_earlier(c->kill_ns, c->pre_stop.sleep_ns)
+					: c->kill_ns;
+}
+
+/* ---- probes and hooks ---- */
+
+static void
+podrun_on_action_exit(void *data, ProtobufCMessage *reply, const struct error *failure)
+{
+	struct action_run *r = data;
+
+	(void)failure;
+	r->call = 0;
+	r->is_answered = true;
+	r->result = reply ? ((Grpc__WaitProcessResponse *)reply)->status : -1;
+	podrun_drop(reply);
+}
+
+static void
+podrun_action_id(const struct action_run *r, char *out, size_t size)
+{
+	(void)snprintf(out, size, "%.63s-%s-%u", r->c->m->name, r->kind, r->runs);
+}
+
+static void
+podrun_action_begin(struct action_run *r)
+{
+	Grpc__WaitProcessRequest wait = GRPC__WAIT_PROCESS_REQUEST__INIT;
+	Grpc__ReadStreamRequest read = GRPC__READ_STREAM_REQUEST__INIT;
+	struct podrun *p = r->c->run;
+	Grpc__ExecProcessRequest *exec;
+	struct error err = ERROR_INIT;
+	struct arena a;
+	char id[128];
+
+	r->runs++;
+	r->is_running = true;
+	r->is_answered = false;
+	r->sleep_ns = DEADLINE_NEVER;
+	if (r->action->sleep_s >= 0) {
+		r->result = 0;
+		r->sleep_ns = deadline_in((uint64_t)r->action->sleep_s * 1000);
+		return;
+	}
+	podrun_action_id(r, id, sizeof(id));
+	arena_init(&a, REQUEST_MAX);
+	exec = podspec_exec(p->spec, &a, r->c->index, r->action, id);
+	if (!exec || podrun_call(p, "ExecProcess", &exec->base, &err) < 0) {
+		r->is_answered = true;
+		r->result = -1;
+	} else {
+		/* Its output is read and discarded. */
+		wait.container_id = read.container_id = exec->container_id;
+		wait.exec_id = read.exec_id = id;
+		read.len = CHUNK;
+		(void)podrun_start_call(p, "ReadStdout", &read.base, podrun_ignore_reply, NULL);
+		(void)podrun_start_call(p, "ReadStderr", &read.base, podrun_ignore_reply, NULL);
+		r->call = podrun_start_call(p, "WaitProcess", &wait.base, podrun_on_action_exit, r);
+		r->is_answered = !r->call;
+		r->result = -1;
+	}
+	arena_release(&a);
+}
+
+/* Returns whether a run that was begun has ended, with its result. */
+static bool
+podrun_action_ended(struct action_run *r)
+{
+	if (!r->is_running)
+		return true;
+	if (!r->is_answered && !deadline_is_over(r->sleep_ns))
+		return false;
+	r->is_running = false;
+	r->sleep_ns = DEADLINE_NEVER;
+	return true;
+}
+
+/* Kills the process of a run. */
+static void
+podrun_action_kill(struct action_run *r)
+{
+	char id[128];
+
+	if (!r->is_running || !r->call)
+		return;
+	podrun_action_id(r, id, sizeof(id));
+	podrun_send_signal(r->c->run, r->action->is_request ? r->c->run->spec->m->name : r->c->id,
+			   id, SIGKILL);
+}
+
+/* Drops the answer to a run of the former process of the container. */
+static void
+podrun_action_forget(struct action_run *r)
+{
+	if (r->call)
+		ttrpc_client_forget(r->c->run->spec->client, r->call);
+	r->call = 0;
+	r->is_running = false;
+	r->sleep_ns = DEADLINE_NEVER;
 }
 
 /* Records the result of a probe run. */
 static void
 podrun_probe_result(struct probing *b, bool passed)
 {
-	struct container *c = b->c;
+	struct container *c = b->run.c;
 	bool was_ready = c->is_ready;
 
-	b->is_running = false;
 	b->due_ns = deadline_in((uint64_t)b->p->period_s * 1000);
 	b->failures = passed ? 0 : b->failures + 1;
+	b->successes = passed ? b->successes + 1 : 0;
 	if (b == &c->ready) {
-		if (passed || b->failures >= b->p->failures)
-			c->is_ready = passed;
+		if (b->successes >= b->p->successes || b->failures >= b->p->failures)
+			c->is_ready = passed && !c->stopping;
 		c->run->is_changed |= c->is_ready != was_ready;
-	} else if (b->failures == b->p->failures) {
-		podrun_send_kill(c->run, c->id, "");
+	} else if (b->failures >= b->p->failures) {
+		podrun_begin_stop(c, b->p->grace_s >= 0 ? b->p->grace_s : c->run->spec->m->grace_s);
+	} else if (b == &c->startup && passed) {
+		podrun_start_turn(c);
 	}
 }
 
-static void
+/* Performs what is due of a probe. Returns the deadline of the next work. */
+static uint64_t
 podrun_probe_turn(struct probing *b)
 {
-	char id[64];
+	struct container *c = b->run.c;
+	/* The other probes wait for the startup probe, which waits for the hook. */
+	bool is_wanted =
+		b == &c->startup ? !c->is_started && !c->post_start.is_running : c->is_started;
 
-	if (!b->p->command[0] || !b->c->is_up || b->c->has_exited)
-		return;
-	if (!b->is_running && deadline_is_over(b->due_ns))
-		podrun_probe_begin(b);
-	if (!b->is_running)
-		return;
-	if (b->is_answered) {
-		podrun_probe_result(b, b->result == 0);
-	} else if (deadline_is_over(b->until_ns)) {
-		podrun_probe_id(b, id, sizeof(id));
-		podrun_send_kill(b->c->run, b->c->id, id);
+	if (!podrun_is_set(b->run.action) || c->has_exited || c->stopping || !is_wanted)
+		return DEADLINE_NEVER;
+	if (!b->run.is_running && deadline_is_over(b->due_ns)) {
+		podrun_action_begin(&b->run);
+		b->until_ns = deadline_in((uint64_t)b->p->timeout_s * 1000);
+	}
+	if (!b->run.is_running)
+		return b->due_ns;
+	if (podrun_action_ended(&b->run)) {
+		podrun_probe_result(b, b->run.result == 0);
+		return b->due_ns;
+	}
+	if (deadline_is_over(b->until_ns)) {
+		podrun_action_kill(&b->run);
 		/* The reply of the killed probe still arrives and counts as a failure. */
 		b->until_ns = DEADLINE_NEVER;
 	}
+	return b->until_ns;
 }
 
 /* ---- the status file ---- */
@@ -487,10 +746,10 @@ podrun_write_status(struct podrun *p)
 		const struct container *c = &p->containers[i];
 
 		(void)json_array_append_new(
-			list,
-			json_pack("{s:s, s:s, s:b, s:b, s:i, s:i}", "name", c->m->name, "id", c->id,
-				  "running", c->is_up && !c->has_exited, "ready", c->is_ready,
-				  "restarts", (int)c->restarts, "exitCode", c->status));
+			list, json_pack("{s:s, s:s, s:b, s:b, s:i, s:i, s:b}", "name", c->m->name,
+					"id", c->id, "running", c->is_up && !c->has_exited, "ready",
+					c->is_ready, "restarts", (int)c->restarts, "exitCode",
+					c->status, "init", c->m->is_init));
 	}
 	top = json_pack("{s:s, s:o}", "name", p->spec->m->name, "containers", list);
 	(void)snprintf(made, sizeof(made), "%s/status.json.new", p->dir);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs the containers of a pod: writes their output to files, runs their probes, and restarts
- * containers that exited or failed their liveness probe as restartPolicy requires. status.json in
- * the VM's directory holds the current state. Blocks; one poll loop, no threads.
+ * Runs the containers of a pod: init containers one after the other, then the others. Writes their
+ * output to files, runs probes and hooks, and restarts containers that exited or failed a probe as
+ * restartPolicy requires. status.json in the VM's directory holds the current state. Blocks; one
+ * poll loop, no threads.
  */
 #pragma once
 
@@ -17,9 +18,13 @@ struct podrun *podrun_new(const struct podspec *spec, const char *dir, struct er
 void podrun_free(struct podrun *p);
 
 /* Starts all containers and returns 0 once all are ready. Returns -1 and err if one fails to
- * start or is not ready within timeout_ms. */
+ * start or is not ready within timeout_ms, or an init container failed for good. */
 int podrun_start(struct podrun *p, int timeout_ms, struct error *err);
 
 /* Runs until one of the fds is readable, the connection breaks, or all containers have ended and
  * none is to be restarted. */
 void podrun_watch(struct podrun *p, int stop_fd, int vm_fd);
+
+/* Ends the containers as their hooks and the pod's grace period require. Returns early if vm_fd is
+ * readable or the connection breaks. */
+void podrun_stop(struct podrun *p, int vm_fd);

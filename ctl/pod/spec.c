@@ -2,34 +2,39 @@
 /* Translating a pod's description to requests. */
 #include "ctl/pod/spec.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include "agent.pb-c.h"
 #include "ctl/network.h"
 #include "ctl/pod/files.h"
+#include "ctl/pod/security.h"
 #include "ctl/spec.h"
 #include "ctl/vm/find.h"
-#include "lib/arena.h"
 #include "lib/cleanup.h"
 #include "lib/ttrpc/client.h"
 
 #define FILES           SPEC_SHARED "/kubelet"
+#define EMPTY_DIRS      "/run/kata-containers/sandbox/ephemeral"
 #define CALL_TIMEOUT_MS 60000
 #define REQUEST_MAX     (4u << 20)
 #define ID_MAX          160
+/* the mounts that each container has: hosts, hostname, resolv.conf */
+#define OWN_MOUNTS 3
 
 static int podspec_add_share(struct vm_options *vm, enum share_kind kind, const char *path,
-			     bool may_be_image, struct error *err);
+			     bool may_be_image, bool readonly, struct error *err);
+static int podspec_share_host_path(struct manifest_volume *v, enum share_kind kind,
+				   struct vm_options *vm, struct error *err);
 static int podspec_make_sandbox(const struct podspec *p, struct arena *a, struct error *err);
 static int podspec_start_pause(const struct podspec *p, struct arena *a, struct error *err);
-static void podspec_place_volume(const struct podspec *p, struct arena *a,
-				 const struct manifest_volume *v, struct spec_bind *bind,
-				 struct spec_storage *storage);
-static int podspec_create_and_start(const struct podspec *p, struct arena *a,
-				    const struct container_options *o, struct error *err);
+static int podspec_start_request(const struct podspec *p, Grpc__CreateContainerRequest *create,
+				 struct error *err);
 
 static int
 podspec_call(const struct podspec *p, const char *method, const ProtobufCMessage *request,
@@ -41,57 +46,138 @@ podspec_call(const struct podspec *p, const char *method, const ProtobufCMessage
 	return 0;
 }
 
-static char *
-podspec_text(const char *s)
-{
-	return (char *)(uintptr_t)s;
-}
-
 void
 podspec_id(const struct podspec *p, size_t i, char *out, size_t size)
 {
 	(void)snprintf(out, size, "%.63s-%.63s", p->m->name, p->m->containers[i].name);
 }
 
+/* ---- images and shares ---- */
+
+/* Returns whether an option's name is that of an image: the same text; or the same without the
+ * image's tag and digest; or without its registry, too. */
+static bool
+podspec_is_image(const struct podspec_image *option, const char *image)
+{
+	const char *base = strrchr(image, '/');
+	const char *colon;
+	size_t n = strcspn(image, "@");
+
+	if (strlen(image) == option->n_name && strncmp(image, option->name, option->n_name) == 0)
+		return true;
+	base = base && base < image + n ? base + 1 : image;
+	colon = memchr(base, ':', n - (size_t)(base - image));
+	if (colon)
+		n = (size_t)(colon - image);
+	if (n == option->n_name && strncmp(image, option->name, n) == 0)
+		return true;
+	n -= (size_t)(base - image);
+	return n == option->n_name && strncmp(base, option->name, n) == 0;
+}
+
 int
-podspec_shares(const struct manifest *m, const char *files, enum share_kind kind,
+podspec_find_images(struct manifest *m, const struct podspec_image *images, size_t n,
+		    struct error *err)
+{
+	for (size_t i = 0; i < m->n_containers; i++) {
+		struct manifest_container *c = &m->containers[i];
+		size_t k = 0;
+
+		while (k < n && !podspec_is_image(&images[k], c->image))
+			k++;
+		if (k < n) {
+			c->image = images[k].path;
+		} else if (!strchr(c->image, '/') || access(c->image, F_OK) < 0) {
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "line %u: spec.%s[%zu].image: unknown image %.100s: "
+					 "--image NAME=DIR tells where it is",
+					 c->line, c->is_init ? "initContainers" : "containers",
+					 c->is_init ? i : i - m->n_init, c->image);
+		}
+		if (!c->command)
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "line %u: spec.%s[%zu]: command is missing, and image "
+					 "%.100s has none",
+					 c->line, c->is_init ? "initContainers" : "containers",
+					 c->is_init ? i : i - m->n_init, c->image);
+	}
+	return 0;
+}
+
+int
+podspec_shares(struct manifest *m, const char *files, enum share_kind kind, bool writable,
 	       struct vm_options *vm, struct error *err)
 {
 	for (size_t i = 0; i < m->n_containers; i++)
-		if (podspec_add_share(vm, kind, m->containers[i].image, true, err) < 0)
+		if (podspec_add_share(vm, kind, m->containers[i].image, true, !writable, err) < 0)
 			return error_wrap(err, "image of container %s", m->containers[i].name);
-	if (podspec_add_share(vm, kind, files, false, err) < 0)
+	if (podspec_add_share(vm, kind, files, false, false, err) < 0)
 		return -1;
 	for (size_t i = 0; i < m->n_volumes; i++)
 		if (m->volumes[i].kind == VOLUME_HOST_PATH &&
-		    podspec_add_share(vm, kind, m->volumes[i].path, false, err) < 0)
-			return error_wrap(err, "volume %s", m->volumes[i].name);
+		    podspec_share_host_path(&m->volumes[i], kind, vm, err) < 0)
+			return error_wrap(err, "line %u: volume %s", m->volumes[i].line,
+					  m->volumes[i].name);
 	return 0;
 }
 
 static int
 podspec_add_share(struct vm_options *vm, enum share_kind kind, const char *path, bool may_be_image,
-		  struct error *err)
+		  bool readonly, struct error *err)
 {
 	struct vm_share *s = &vm->shares[vm->n_shares];
 	struct stat st;
 
 	if (vm->n_shares == VM_SHARES_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "too many shares: at most %d",
-				 VM_SHARES_MAX);
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "too many containers and volumes of the host: at most %d",
+				 VM_SHARES_MAX - 1);
 	if (!realpath(path, s->path) || stat(s->path, &st) < 0)
 		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "failed to look up %s", path);
 	if (!S_ISDIR(st.st_mode) && !(may_be_image && S_ISREG(st.st_mode)))
 		return error_set(err, ERROR_INVALID_ARGUMENT, "%s is not a directory%s", path,
 				 may_be_image ? " or an image" : "");
 	s->kind = S_ISDIR(st.st_mode) ? kind : SHARE_BLK;
+	s->readonly = readonly;
 	if (s->kind == SHARE_BLK) {
 		s->fstype = find_fstype(s->path, err);
 		if (!s->fstype)
 			return -1;
+		if (strcmp(s->fstype, "erofs") == 0 || strcmp(s->fstype, "squashfs") == 0)
+			s->readonly = true;
 	}
 	vm->n_shares++;
 	return 0;
+}
+
+/* Shares a directory of the host, or that of a file. */
+static int
+podspec_share_host_path(struct manifest_volume *v, enum share_kind kind, struct vm_options *vm,
+			struct error *err)
+{
+	char dir[PATH_MAX], name[PATH_MAX];
+	struct stat st;
+
+	if (v->make && v->is_directory && mkdir(v->path, 0755) < 0 && errno != EEXIST)
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "failed to create %s", v->path);
+	if (v->make && v->is_file) {
+		auto_close int fd = open(v->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+		if (fd < 0)
+			return error_sys_code(err, ERROR_INVALID_ARGUMENT, "failed to create %s",
+					      v->path);
+	}
+	if (stat(v->path, &st) < 0)
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "failed to look up %s", v->path);
+	if ((v->is_file && !S_ISREG(st.st_mode)) || (v->is_directory && !S_ISDIR(st.st_mode)))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "%s is not a %s", v->path,
+				 v->is_file ? "file" : "directory");
+	if (!S_ISREG(st.st_mode))
+		return podspec_add_share(vm, kind, v->path, false, false, err);
+	(void)snprintf(dir, sizeof(dir), "%s", v->path);
+	(void)snprintf(name, sizeof(name), "%s", v->path);
+	(void)snprintf(v->file, sizeof(v->file), "%.255s", basename(name));
+	return podspec_add_share(vm, kind, dirname(dir), false, false, err);
 }
 
 /* ---- the sandbox ---- */
@@ -119,15 +205,19 @@ podspec_make_sandbox(const struct podspec *p, struct arena *a, struct error *err
 	const char *points[1 + MANIFEST_VOLUMES_MAX] = { FILES };
 	const char *dns[MANIFEST_WORDS_MAX + 1];
 	size_t n = 1, n_dns = 0;
+	bool has_server = !p->vm->nic || !p->vm->configure_nic;
 	Grpc__CreateSandboxRequest *r = spec_sandbox(a, m->name, m->hostname);
 
 	for (size_t i = 0; i < m->n_volumes; i++)
 		if (m->volumes[i].kind == VOLUME_HOST_PATH)
 			points[n++] = arena_printf(a, SPEC_SHARED "/host-%s", m->volumes[i].name);
-	for (size_t i = 0; i < m->n_servers; i++)
-		dns[n_dns++] = arena_printf(a, "nameserver %s", m->servers[i]);
-	if (!r || spec_sandbox_add(a, r, shares, points, n, dns, n_dns) < 0 ||
-	    network_add_dns(a, p->vm, r) < 0)
+	for (size_t i = 0; i < m->n_dns; i++) {
+		has_server |= strncmp(m->dns[i], "nameserver ", 11) == 0;
+		dns[n_dns++] = m->dns[i];
+	}
+	if (!has_server)
+		dns[n_dns++] = "nameserver " VM_DNS;
+	if (!r || spec_sandbox_add(a, r, shares, points, n, dns, n_dns) < 0)
 		return error_nomem(err, "building the requests");
 	r->sandbox_pidns = m->share_pids;
 	return podspec_call(p, "CreateSandbox", &r->base, err);
@@ -150,7 +240,9 @@ podspec_start_pause(const struct podspec *p, struct arena *a, struct error *err)
 		.pod = &pod,
 	};
 
-	return podspec_create_and_start(p, a, &o, err) < 0 ? error_wrap(err, "pause container") : 0;
+	return podspec_start_request(p, spec_container(a, &o), err) < 0
+		       ? error_wrap(err, "pause container")
+		       : 0;
 }
 
 /* ---- a container ---- */
@@ -158,11 +250,132 @@ podspec_start_pause(const struct podspec *p, struct arena *a, struct error *err)
 int
 podspec_start(const struct podspec *p, size_t i, struct error *err)
 {
+	struct arena a;
+	int r;
+
+	arena_init(&a, REQUEST_MAX);
+	r = podspec_start_request(p, podspec_container(p, &a, i), err);
+	arena_release(&a);
+	return r < 0 ? error_wrap(err, "container %s", p->m->containers[i].name) : 0;
+}
+
+/* Adds a storage to the request, unless it is there already. */
+static void
+podspec_add_storage(struct spec_pod *pod, struct spec_storage *storages, const char *driver,
+		    const char *fstype, const char *options, const char *point)
+{
+	for (size_t i = 0; i < pod->n_storages; i++)
+		if (point && strcmp(storages[i].mount_point, point) == 0)
+			return;
+	storages[pod->n_storages++] =
+		(struct spec_storage){ driver, fstype, fstype, options, point ? point : "" };
+}
+
+/* Translates a volume of the pod to a mount of one of its containers, and to storages of that which
+ * do not belong to the sandbox. Returns -1 if out of memory. */
+static int
+podspec_place_volume(const struct podspec *p, struct arena *a, const struct manifest_mount *mount,
+		     struct spec_pod *pod, struct spec_bind *bind, struct spec_storage *storages)
+{
+	const struct manifest_volume *v = &p->m->volumes[mount->volume];
+	const char *sub = mount->sub_path;
+	const char *slash = *sub ? "/" : "";
+	const char *group = "", *base, *options;
+
+	*bind = (struct spec_bind){ .target = mount->path,
+				    .type = "bind",
+				    .readonly = mount->read_only };
+	switch (v->kind) {
+	case VOLUME_FILES:
+		bind->readonly = true;
+		bind->source = *sub ? arena_printf(a,
+						   FILES "/" PODFILES_VOLUME
+							 "%s/" PODFILES_GENERATION "/%s",
+						   v->name, sub)
+				    : arena_printf(a, FILES "/" PODFILES_VOLUME "%s", v->name);
+		return bind->source ? 0 : -1;
+	case VOLUME_HOST_PATH:
+		bind->source = arena_printf(a, SPEC_SHARED "/host-%s%s%s%s%s", v->name,
+					    v->file[0] ? "/" : "", v->file, slash, sub);
+		return bind->source ? 0 : -1;
+	case VOLUME_EMPTY_DIR:
+		break;
+	}
+	if (p->m->fs_group >= 0)
+		group = arena_printf(a, "fsgid=%lld", (long long)p->m->fs_group);
+	if (!group)
+		return -1;
+	if (v->in_memory) {
+		base = arena_printf(a, EMPTY_DIRS "/%s", v->name);
+		options = v->size ? arena_printf(a, "size=%llu%s%s", (unsigned long long)v->size,
+						 *group ? "," : "", group)
+				  : group;
+		podspec_add_storage(pod, storages, "ephemeral", "tmpfs", options, base);
+	} else {
+		base = arena_printf(a, SPEC_SHARED "/%s/rootfs/local/%s", p->m->name, v->name);
+		options = arena_printf(a, "mode=0777%s%s", *group ? "," : "", group);
+		bind->type = "local";
+		podspec_add_storage(pod, storages, "local", "local", options, base);
+	}
+	bind->source = base && options ? arena_printf(a, "%s%s%s", base, slash, sub) : NULL;
+	if (!bind->source)
+		return -1;
+	/* The directory in the volume is made if it is missing. */
+	if (*sub)
+		podspec_add_storage(pod, storages, "local", "local",
+				    *group ? arena_printf(a, "mode=0755,%s", group) : "mode=0755",
+				    bind->source);
+	return 0;
+}
+
+/* Fills the options that describe a process of a container. Returns -1 if out of memory. */
+static int
+podspec_describe(const struct podspec *p, struct arena *a, size_t i, struct container_options *o)
+{
 	const struct manifest_container *c = &p->m->containers[i];
-	struct spec_bind binds[MANIFEST_MOUNTS_MAX];
-	struct spec_storage storages[MANIFEST_MOUNTS_MAX];
-	const char *env[MANIFEST_WORDS_MAX + 1];
-	char id[ID_MAX];
+	const char **args = arena_zalloc(a, PODSPEC_ARGS_MAX + 1, sizeof(*args));
+	const char **env = arena_zalloc(a, c->n_env + 3, sizeof(*env));
+	char *id = arena_alloc(a, ID_MAX);
+	size_t n = 0;
+
+	if (!args || !env || !id)
+		return -1;
+	podspec_id(p, i, id, ID_MAX);
+	for (const char **word = c->command; word && *word; word++)
+		args[n++] = *word;
+	for (const char **word = c->args; word && *word; word++)
+		args[n++] = *word;
+	*o = (struct container_options){
+		.id = id,
+		.hostname = p->m->hostname,
+		.args = (char *const *)(uintptr_t)args,
+		.env = env,
+		.cwd = c->cwd ? c->cwd : "/",
+		.uid = c->uid >= 0 ? (uint32_t)c->uid : 0,
+		.gid = c->gid >= 0 ? (uint32_t)c->gid : 0,
+		.terminal = c->terminal,
+		.read_only = c->read_only,
+		.privileged = c->privileged,
+		.has_layer = !p->writable,
+		.shares = &p->vm->shares[i],
+	};
+	env[o->n_env++] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	env[o->n_env] = arena_printf(a, "HOSTNAME=%s", p->m->hostname);
+	if (!env[o->n_env++])
+		return -1;
+	for (size_t k = 0; k < c->n_env; k++)
+		env[o->n_env++] = c->env[k];
+	return 0;
+}
+
+Grpc__CreateContainerRequest *
+podspec_container(const struct podspec *p, struct arena *a, size_t i)
+{
+	const struct manifest_container *c = &p->m->containers[i];
+	struct spec_bind *binds = arena_zalloc(a, MANIFEST_MOUNTS_MAX + OWN_MOUNTS, sizeof(*binds));
+	/* A mount of a directory in a volume has two. */
+	struct spec_storage *storages =
+		arena_zalloc(a, (size_t)2 * MANIFEST_MOUNTS_MAX, sizeof(*storages));
 	struct spec_pod pod = {
 		.sandbox = p->m->name,
 		.name = c->name,
@@ -172,92 +385,73 @@ podspec_start(const struct podspec *p, size_t i, struct error *err)
 		.binds = binds,
 		.storages = storages,
 	};
-	const struct container_options o = {
-		.id = id,
-		.hostname = p->m->hostname,
-		.args = (char *const *)(uintptr_t)c->command,
-		.env = env,
-		.n_env = podspec_env(c, env),
-		.cwd = c->cwd,
-		.uid = (uint32_t)c->uid,
-		.gid = (uint32_t)c->gid,
-		.read_only = c->read_only,
-		.privileged = c->privileged,
-		.shares = &p->vm->shares[i],
-		.pod = &pod,
-	};
-	struct arena a;
-	int r;
+	Grpc__CreateContainerRequest *create;
+	struct container_options o;
 
-	podspec_id(p, i, id, sizeof(id));
-	arena_init(&a, REQUEST_MAX);
-	for (size_t v = 0; v < c->n_mounts; v++) {
-		struct spec_bind *bind = &binds[pod.n_binds++];
-
-		*bind = (struct spec_bind){ .target = c->mounts[v].path };
-		podspec_place_volume(p, &a, &p->m->volumes[c->mounts[v].volume], bind,
-				     &storages[pod.n_storages]);
-		bind->readonly |= c->mounts[v].read_only;
-		pod.n_storages += storages[pod.n_storages].driver != NULL;
-	}
-	r = podspec_create_and_start(p, &a, &o, err);
-	arena_release(&a);
-	return r < 0 ? error_wrap(err, "container %s", c->name) : 0;
-}
-
-size_t
-podspec_env(const struct manifest_container *c, const char *env[MANIFEST_WORDS_MAX + 1])
-{
-	env[0] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-	memcpy(env + 1, c->env, c->n_env * sizeof(*env));
-	return c->n_env + 1;
-}
-
-/* Translates a volume of the pod to a mount and a storage of one of its containers.
- * *storage->driver is NULL if the storage belongs to the sandbox. */
-static void
-podspec_place_volume(const struct podspec *p, struct arena *a, const struct manifest_volume *v,
-		     struct spec_bind *bind, struct spec_storage *storage)
-{
-	*storage = (struct spec_storage){ 0 };
-	bind->type = "bind";
-	switch (v->kind) {
-	case VOLUME_CONFIG_MAP:
-	case VOLUME_SECRET:
-		bind->source = arena_printf(a, FILES "/%s", v->name);
-		bind->readonly = true;
-		return;
-	case VOLUME_HOST_PATH:
-		bind->source = arena_printf(a, SPEC_SHARED "/host-%s", v->name);
-		return;
-	case VOLUME_EMPTY_DIR:
-		break;
-	}
-	if (v->in_memory) {
-		bind->source =
-			arena_printf(a, "/run/kata-containers/sandbox/ephemeral/%s", v->name);
-		*storage = (struct spec_storage){ "ephemeral", "tmpfs", "tmpfs", "", bind->source };
-		if (v->size)
-			storage->options =
-				arena_printf(a, "size=%llu", (unsigned long long)v->size);
-		return;
-	}
-	bind->source = arena_printf(a, SPEC_SHARED "/%s/rootfs/local/%s", p->m->name, v->name);
-	bind->type = "local";
-	*storage = (struct spec_storage){ "local", "local", "local", "mode=0777", bind->source };
+	if (!binds || !storages || podspec_describe(p, a, i, &o) < 0)
+		return NULL;
+	o.pod = &pod;
+	binds[pod.n_binds++] =
+		(struct spec_bind){ "/etc/hosts", "bind", FILES "/hosts", c->read_only };
+	binds[pod.n_binds++] =
+		(struct spec_bind){ "/etc/hostname", "bind", FILES "/hostname", c->read_only };
+	if (p->m->n_dns || (p->vm->nic && p->vm->configure_nic))
+		binds[pod.n_binds++] = (struct spec_bind){ "/etc/resolv.conf", "bind",
+							   NETWORK_RESOLV_CONF, c->read_only };
+	for (size_t v = 0; v < c->n_mounts; v++)
+		if (podspec_place_volume(p, a, &c->mounts[v], &pod, &binds[pod.n_binds++],
+					 storages) < 0)
+			return NULL;
+	create = spec_container(a, &o);
+	if (!create || security_apply_process(p->m, c, a, create->oci->process) < 0 ||
+	    security_apply_seccomp(c, a, create->oci->linux) < 0)
+		return NULL;
+	if (c->requested_milli)
+		create->oci->linux->resources->cpu->shares =
+			(c->requested_milli * 1024ull + 999) / 1000;
+	return create;
 }
 
 static int
-podspec_create_and_start(const struct podspec *p, struct arena *a,
-			 const struct container_options *o, struct error *err)
+podspec_start_request(const struct podspec *p, Grpc__CreateContainerRequest *create,
+		      struct error *err)
 {
-	Grpc__CreateContainerRequest *create = spec_container(a, o);
 	Grpc__StartContainerRequest start = GRPC__START_CONTAINER_REQUEST__INIT;
 
 	if (!create)
 		return error_nomem(err, "building the requests");
-	start.container_id = podspec_text(o->id);
+	start.container_id = create->container_id;
 	if (podspec_call(p, "CreateContainer", &create->base, err) < 0)
 		return -1;
 	return podspec_call(p, "StartContainer", &start.base, err);
+}
+
+Grpc__ExecProcessRequest *
+podspec_exec(const struct podspec *p, struct arena *a, size_t i,
+	     const struct manifest_action *action, const char *exec_id)
+{
+	const struct manifest_container *c = &p->m->containers[i];
+	Grpc__ExecProcessRequest *r = arena_alloc(a, sizeof(*r));
+	struct container_options o;
+
+	if (!r || podspec_describe(p, a, i, &o) < 0)
+		return NULL;
+	grpc__exec_process_request__init(r);
+	r->container_id = arena_strdup(a, action->is_request ? p->m->name : o.id);
+	r->exec_id = arena_strdup(a, exec_id);
+	o.args = (char *const *)(uintptr_t)action->args;
+	o.terminal = false;
+	if (action->is_request) {
+		o.cwd = "/";
+		o.uid = o.gid = 65535;
+		o.n_env = 0;
+	}
+	r->process = spec_process(a, &o);
+	if (!r->process || !r->container_id || !r->exec_id)
+		return NULL;
+	if (action->is_request)
+		r->process->capabilities = NULL;
+	else if (security_apply_process(p->m, c, a, r->process) < 0)
+		return NULL;
+	return r;
 }

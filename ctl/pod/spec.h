@@ -2,9 +2,13 @@
 /* The calls that create a pod in a freshly booted VM, in the order of a Kata runtime. Blocks. */
 #pragma once
 
+#include "agent.pb-c.h"
 #include "ctl/pod/manifest.h"
 #include "ctl/vm/vm.h"
+#include "lib/arena.h"
 #include "lib/error.h"
+
+#define PODSPEC_ARGS_MAX (2 * MANIFEST_WORDS_MAX)
 
 struct ttrpc_client;
 
@@ -12,12 +16,27 @@ struct podspec {
 	const struct manifest *m;
 	/* with shares in the order of podspec_shares() */
 	const struct vm_options *vm;
+	/* the containers write to their roots, not to layers in the guest */
+	bool writable;
 	struct ttrpc_client *client;
 };
 
-/* Adds the shares of a pod: the containers' images, `files` (files.h), then host directories.
- * Directories are shared by `kind`. Returns -1 and err (INVALID_ARGUMENT) if one does not exist. */
-int podspec_shares(const struct manifest *m, const char *files, enum share_kind kind,
+/* An option --image NAME=PATH. */
+struct podspec_image {
+	const char *name, *path;
+	size_t n_name;
+};
+
+/* Replaces the image of each container by a path: that of the first of the n options that has its
+ * name, in which registry, tag and digest may be missing; or the image itself if it is a path.
+ * Returns -1 and err (INVALID_ARGUMENT) with the line of the first for which there is none. */
+int podspec_find_images(struct manifest *m, const struct podspec_image *images, size_t n,
+			struct error *err);
+
+/* Adds the shares of a pod: the containers' images, `files` (files.h), then directories of the
+ * host. Directories are shared by `kind`. Returns -1 and err (INVALID_ARGUMENT) if one does not
+ * exist. */
+int podspec_shares(struct manifest *m, const char *files, enum share_kind kind, bool writable,
 		   struct vm_options *vm, struct error *err);
 
 /* Configures the network card, creates the sandbox and starts the pause container. */
@@ -26,9 +45,12 @@ int podspec_sandbox(const struct podspec *p, struct error *err);
 /* Creates and starts container i. */
 int podspec_start(const struct podspec *p, size_t i, struct error *err);
 
-/* Fills the environment of a container and its probes with PATH and the described variables.
- * Returns the number of entries. */
-size_t podspec_env(const struct manifest_container *c, const char *env[MANIFEST_WORDS_MAX + 1]);
+/* Builds the request that runs an action of container i: in it, or in the pause container. */
+Grpc__ExecProcessRequest *podspec_exec(const struct podspec *p, struct arena *a, size_t i,
+				       const struct manifest_action *action, const char *exec_id);
 
 /* Writes the id of container i in the protocol. */
 void podspec_id(const struct podspec *p, size_t i, char *out, size_t size);
+
+/* Builds the request for container i. Returns NULL if out of memory. */
+Grpc__CreateContainerRequest *podspec_container(const struct podspec *p, struct arena *a, size_t i);

@@ -62,10 +62,11 @@ int
 state_write(const struct vm_state *s, struct error *err)
 {
 	char path[PATH_MAX + 32], new_path[PATH_MAX + 32];
-	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "name", s->name, "pod",
-			      s->pod, "container", s->container, "address", s->address, "rootfs",
-			      s->rootfs, "command", s->command, "monitor", (json_int_t)s->monitor,
-			      "started", (json_int_t)s->started);
+	json_t *j =
+		json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i}", "name", s->name, "pod",
+			  s->pod, "container", s->container, "address", s->address, "rootfs",
+			  s->rootfs, "command", s->command, "monitor", (json_int_t)s->monitor,
+			  "started", (json_int_t)s->started, "grace", s->grace_s);
 	int r;
 
 	if (!j)
@@ -109,6 +110,7 @@ state_read(const char *name, struct vm_state *out, struct error *err)
 	state_copy_string(out->command, sizeof(out->command), j, "command");
 	out->monitor = (pid_t)json_integer_value(json_object_get(j, "monitor"));
 	out->started = json_integer_value(json_object_get(j, "started"));
+	out->grace_s = (int)json_integer_value(json_object_get(j, "grace"));
 	json_decref(j);
 	return 0;
 }

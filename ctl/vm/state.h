@@ -19,6 +19,8 @@ struct vm_state {
 	char pod[64];
 	/* default container of exec */
 	char container[160];
+	/* seconds that its containers may take to end */
+	int grace_s;
 	pid_t monitor;
 	/* seconds since 1970 */
 	int64_t started;

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # only on: ours
 # shellcheck shell=bash disable=SC2046,SC2016
-# A pod as created by Kubernetes: pause container, shared pid namespace, an nginx on a disk that
-# serves a config map to the host through the VM's network card, and a busybox next to it; secret,
-# empty directories, limits, probes.
+# Pods as Kubernetes creates them, from its documents. One has most of what a pod can have: init
+# containers and a sidecar, a shared pid namespace, an nginx on a disk that serves a config map to the
+# host through the VM's network card, volumes of each kind, limits, security contexts, probes and
+# hooks. Next to it, in VMs of their own, run two of the examples in tests/data/pods.
 
 make_disk()
 {
@@ -22,47 +23,125 @@ free_port()
 
 describe()
 {
-	mkdir -p "$work/side" && cp -a "$rootfs/." "$work/side/" || return 1
-	cat >"$work/pod.json" <<-END
-	{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "site"}, "spec": {
-	 "hostname": "www", "shareProcessNamespace": true, "restartPolicy": "Always",
-	 "volumes": [
-	  {"name": "pages", "configMap": {"data": {"index.html": "a page of a config map\n"}}},
-	  {"name": "key", "secret": {"stringData": {"token": "hush"}}},
-	  {"name": "fast", "emptyDir": {"medium": "Memory", "sizeLimit": "8Mi"}},
-	  {"name": "scratch", "emptyDir": {}}],
-	 "containers": [
-	  {"name": "nginx", "image": "$work/pod.ext4", "command": ["nginx", "-g", "daemon off;"],
-	   "ports": [{"containerPort": 80, "hostPort": $port}],
-	   "volumeMounts": [{"name": "pages", "mountPath": "/var/www/html", "readOnly": true}, {"name": "scratch", "mountPath": "/scratch"}],
-	   "resources": {"limits": {"memory": "0.09375Gi", "cpu": 0.9}},
-	   "readinessProbe": {"exec": {"command": ["curl", "-sf", "-o", "/dev/null", "http://127.0.0.1/"]}, "periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 60}},
-	  {"name": "side", "image": "$work/side", "command": ["sh", "-c"], "args": ["echo side is up; echo \$GREETING >/scratch/said; touch /tmp/alive; exec sleep 3600"],
-	   "env": [{"name": "WORD", "value": "hello"}, {"name": "GREETING", "value": "of the image"}, {"name": "GREETING", "value": "\$(WORD)"}],
-	   "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}, {"name": "fast", "mountPath": "/fast"}, {"name": "key", "mountPath": "/etc/key"}],
-	   "resources": {"limits": {"memory": "32Mi"}},
-	   "livenessProbe": {"exec": {"command": ["sh", "-c", "test \"\$GREETING \$(WORD)\" = 'hello hello' && test -e /tmp/alive"]}, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 2}}]}}
+	mkdir -p "$work/side" "$work/host" && cp -a "$rootfs/." "$work/side/" || return 1
+	cat >"$work/pod.yaml" <<-END
+	apiVersion: v1
+	kind: ConfigMap
+	metadata: {name: pages}
+	data:
+	  index.html: |
+	    a page of a config map
+	---
+	apiVersion: v1
+	kind: Secret
+	metadata: {name: key}
+	data: {token: aHVzaA==}
+	---
+	apiVersion: v1
+	kind: Pod
+	metadata:
+	  name: site
+	  labels: {app: site}
+	spec:
+	  hostname: www
+	  runtimeClassName: kata
+	  shareProcessNamespace: true
+	  terminationGracePeriodSeconds: 60
+	  securityContext: {fsGroup: 2000, supplementalGroups: [4000]}
+	  hostAliases: [{ip: 10.1.2.3, hostnames: [far.example, far]}]
+	  volumes:
+	  - {name: pages, configMap: {name: pages}}
+	  - {name: key, secret: {secretName: key, defaultMode: 0400}}
+	  - {name: fast, emptyDir: {medium: Memory, sizeLimit: 8Mi}}
+	  - {name: scratch, emptyDir: {}}
+	  - {name: host, hostPath: {path: $work/host, type: Directory}}
+	  initContainers:
+	  - name: first
+	    image: busybox
+	    command: [sh, -c, 'echo first >/scratch/order']
+	    volumeMounts: [{name: scratch, mountPath: /scratch}]
+	  - name: shipper
+	    image: busybox
+	    restartPolicy: Always
+	    command: [sh, -c, 'echo shipper >>/scratch/order; exec tail -F /scratch/log']
+	    startupProbe: {exec: {command: [grep, -q, shipper, /scratch/order]}, periodSeconds: 1, timeoutSeconds: 10, failureThreshold: 60}
+	    volumeMounts: [{name: scratch, mountPath: /scratch}]
+	  containers:
+	  - name: nginx
+	    image: nginx:1.25
+	    command: [nginx, -g, daemon off;]
+	    ports: [{name: web, containerPort: 80, hostPort: $port}]
+	    volumeMounts:
+	    - {name: pages, mountPath: /var/www/html, readOnly: true}
+	    - {name: scratch, mountPath: /scratch}
+	    resources: {limits: {memory: 0.09375Gi, cpu: 0.9}}
+	    startupProbe: {tcpSocket: {port: web}, periodSeconds: 1, timeoutSeconds: 10, failureThreshold: 60}
+	    readinessProbe: {httpGet: {path: /index.html, port: web}, periodSeconds: 1, timeoutSeconds: 10, failureThreshold: 60}
+	  - name: side
+	    image: docker.io/library/busybox:1.36
+	    command: [sh, -c]
+	    args:
+	    - |
+	      trap 'echo terminated >>/host/end; exit 0' TERM
+	      echo side is up; echo side >>/scratch/order; echo \$GREETING >/scratch/said; touch /tmp/alive
+	      while :; do sleep 1; done
+	    env:
+	    - {name: WORD, value: hello}
+	    - {name: GREETING, value: of the image}
+	    - {name: GREETING, value: \$(WORD)}
+	    - {name: POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+	    - {name: TOKEN, valueFrom: {secretKeyRef: {name: key, key: token}}}
+	    - {name: MIB, valueFrom: {resourceFieldRef: {resource: limits.memory, divisor: 1Mi}}}
+	    volumeMounts:
+	    - {name: scratch, mountPath: /scratch}
+	    - {name: scratch, mountPath: /part, subPath: a/b}
+	    - {name: fast, mountPath: /fast}
+	    - {name: key, mountPath: /etc/key}
+	    - {name: host, mountPath: /host}
+	    - {name: pages, mountPath: /page, subPath: index.html}
+	    resources: {limits: {memory: 32Mi}}
+	    lifecycle:
+	      postStart: {exec: {command: [sh, -c, 'echo hook >/tmp/hook']}}
+	      preStop: {exec: {command: [sh, -c, 'echo hook >>/host/end']}}
+	    livenessProbe: {exec: {command: [sh, -c, "test \"\$GREETING \$(WORD)\" = 'hello hello' && test -e /tmp/alive"]}, periodSeconds: 1, timeoutSeconds: 10, failureThreshold: 2}
+	  - name: locked
+	    image: busybox
+	    command: [sleep, "3600"]
+	    volumeMounts: [{name: scratch, mountPath: /scratch}]
+	    securityContext:
+	      runAsUser: 1000
+	      runAsGroup: 3000
+	      runAsNonRoot: true
+	      allowPrivilegeEscalation: false
+	      readOnlyRootFilesystem: true
+	      capabilities: {drop: [ALL], add: [NET_BIND_SERVICE]}
+	      seccompProfile: {type: RuntimeDefault}
 	END
 }
 
+images() { echo --image "nginx=$work/pod.ext4" --image "busybox=$work/side"; }
+
 make_pod()
 {
-	ctl pod $(vm_options) --memory 512 "$work/pod.json" || return 1
+	ctl pod $(vm_options) --memory 512 $(images) "$work/pod.yaml" 2>"$work/notes" || { cat "$work/notes"; return 1; }
 	vms+=(site)
 	vmdir=$XDG_RUNTIME_DIR/tatami/site
+	cat "$work/notes"
+	grep -q 'ignored: spec.runtimeClassName, metadata.labels' "$work/notes"
 }
 
 in_side() { ctl exec -c side site -- sh -c "$1"; }
 status() { ctl pod --status site | tr -d ' \n' | tee /dev/stderr | grep -q "$1"; }
 
-served() { is 'a page of a config map' curl -sS --max-time 20 "http://127.0.0.1:$port/"; }
+served() { is 'a page of a config map' curl -sS --max-time 20 "http://127.0.0.1:$1/"; }
 pids()
 {
 	in_side 'tr "\0" " " </proc/1/cmdline; ps -o comm' | tee /dev/stderr | grep -q nginx &&
 		in_side 'tr "\0" " " </proc/1/cmdline' | grep -qx '/pause '
 }
-secret() { in_side 'stat -L -c %a /etc/key/token; readlink /etc/key/token; cat /etc/key/token'; }
-shared() { ctl exec site -- cat /scratch/said; }
+secret() { in_side 'stat -L -c "%a %g" /etc/key/token; readlink /etc/key/token; cat /etc/key/token'; }
+shared() { ctl exec -c nginx site -- cat /scratch/said /scratch/order; }
+parts() { in_side 'cat /page; echo x >/part/file; cat /scratch/a/b/file; stat -c %g /scratch /scratch/a/b'; }
 memory_dir()
 {
 	in_side 'grep " /fast " /proc/mounts' | tee /dev/stderr | grep 'tmpfs' |
@@ -71,12 +150,30 @@ memory_dir()
 limits()
 {
 	in_side 'cat /sys/fs/cgroup/memory.max' &&
-		ctl exec site -- cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max
+		ctl exec -c nginx site -- cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max
 }
 read_only()
 {
 	! in_side 'echo x >/etc/key/token' &&
-		! ctl exec site -- sh -c 'echo x >/var/www/html/index.html'
+		! ctl exec -c nginx site -- sh -c 'echo x >/var/www/html/index.html'
+}
+# The environment of the first process: exec has its own.
+variables() { in_side 'tr "\0" "\n" <"$(grep -l "[s]ide is up" /proc/[0-9]*/cmdline | head -n 1 | sed s/cmdline/environ/)" | grep -E "^(POD|TOKEN|MIB|HOSTNAME)=" | sort'; }
+names()
+{
+	in_side 'cat /etc/hosts /etc/hostname /etc/resolv.conf; ip addr show dev eth0' | tee /dev/stderr >"$work/names"
+	grep -qx $'10.1.2.3\tfar.example\tfar' "$work/names" && grep -qx $'10.0.2.15\twww' "$work/names" &&
+		grep -qx www "$work/names" && grep -q '^nameserver 10.0.2.3' "$work/names" &&
+		grep -q 'inet6 fec0::15/64' "$work/names"
+}
+# The status of the process itself; exec may have other rights.
+locked()
+{
+	in_side 'cat "$(grep -l "^slee[p].3600" /proc/[0-9]*/cmdline | sed s/cmdline/status/)"' | tee /dev/stderr >"$work/locked"
+	grep -q $'^Uid:\t1000\t' "$work/locked" && grep -q $'^Gid:\t3000\t' "$work/locked" &&
+		grep -q '^Groups:.*2000.*4000' "$work/locked" && grep -q $'^NoNewPrivs:\t1' "$work/locked" &&
+		grep -q $'^CapBnd:\t0000000000000400' "$work/locked" && grep -q $'^Seccomp:\t2' "$work/locked" &&
+		says 'Read-only file system' ctl exec -c locked site -- touch /x
 }
 
 started_twice()
@@ -87,29 +184,59 @@ started_twice()
 restarted()
 {
 	status '"side".*"restarts":0' || return 1
-	in_side 'rm /tmp/alive' || return 1
-	within 60 started_twice && return 0
+	in_side 'test -e /tmp/hook && rm /tmp/alive' || return 1
+	within 90 started_twice && is $'hook\nterminated' cat "$work/host/end" && return 0
 	status '"side".*"ready":true,"restarts":1'
 	cat "$vmdir/side.log"
 	return 1
 }
+ended() { rm "$work/host/end" && stop site && is $'hook\nterminated' cat "$work/host/end"; }
+
+# Two examples, with a port that is free here.
+examples()
+{
+	sed "s/hostPort: 8080/hostPort: $second/" tests/data/pods/nginx.yaml >"$work/nginx.yaml" &&
+		ctl pod $(vm_options) $(images) "$work/nginx.yaml" && vms+=(nginx) &&
+		ctl pod $(vm_options) $(images) tests/data/pods/busybox-sleep.yaml && vms+=(sleeper) &&
+		is 'sleep 3600 ' ctl exec sleeper -- sh -c 'tr "\0" " " </proc/1/cmdline' &&
+		curl -sS --max-time 20 "http://127.0.0.1:$second/" | grep -q 'A page from nginx in a container'
+}
+in_use() { says "failed to publish port $port of 127.0.0.1" ctl boot --name clash $(vm_options) -p "$port:80" --rootfs "$rootfs"; }
+side_by_side()
+{
+	ctl ps | tee /dev/stderr | grep -c ' up ' | grep -qx 3 && served "$port" || return 1
+	vmdir=$XDG_RUNTIME_DIR/tatami/nginx
+	stop nginx || return 1
+	vmdir=$XDG_RUNTIME_DIR/tatami/sleeper
+	stop sleeper || return 1
+	vmdir=$XDG_RUNTIME_DIR/tatami/site
+}
 
 port=$(free_port)
+second=$(free_port)
 if ok 'make a disk with nginx' make_disk && ok 'describe the pod' describe; then
-	ok 'an unknown member is refused by name' says 'hostname2' ctl pod \
-		<(sed 's/"hostname"/"hostname2"/' "$work/pod.json")
-	if LIMIT=240 ok 'a pod of two containers becomes ready by its probe' make_pod; then
-		ok 'nginx answers the host through the network card' served
+	ok 'an unknown field is refused with its path and line' \
+		says 'refused-field.yaml: line 8: spec.containers[0].volumeMount: unknown field' \
+		ctl pod tests/data/pods/refused-field.yaml
+	if LIMIT=240 ok 'a pod with init containers becomes ready by its probes' make_pod; then
+		ok 'two examples run in VMs of their own' examples
+		ok 'a port that is in use is named' in_use
+		ok 'three VMs side by side' side_by_side
+		ok 'nginx answers the host through the network card' served "$port"
 		ok 'a shared pid namespace with the pause container as process 1' pids
-		ok 'a secret' is $'600\n..data/token\nhush' secret
-		ok 'an empty directory is shared' is hello shared
+		ok 'a secret, for the group of the pod' is $'440 2000\n..data/token\nhush' secret
+		ok 'an empty directory is shared, in the order of the containers' is $'hello\nfirst\nshipper\nside' shared
+		ok 'parts of volumes' is $'a page of a config map\nx\n2000\n2000' parts
 		ok 'an empty directory in memory has the given size' memory_dir
 		ok 'limits' is $'33554432\n100663296\n90000 100000' limits
 		ok 'secret and config map cannot be written' read_only
+		ok 'variables' is $'HOSTNAME=www\nMIB=32\nPOD=site\nTOKEN=hush' variables
+		ok 'names and addresses' names
+		ok 'a restricted container' locked
 		ok 'the log of a container' grep -qx 'side is up' "$vmdir/side.log"
-		ok 'a container is restarted when its liveness probe fails' restarted
-		ok 'nginx still answers' served
-		ok 'stop leaves nothing' stop site
+		ok 'a container is ended by its hook and restarted when its liveness probe fails' restarted
+		ok 'nginx still answers' served "$port"
+		ok 'stop runs the hook, and leaves nothing' ended
 	fi
 fi
-rm -rf "$work/side" "$work/pod.ext4"
+rm -rf "$work/side" "$work/pod.ext4" "$work/host"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pod descriptions: accepted ones, and the paths in the errors of invalid ones. */
+/* Pod descriptions: those in tests/data/pods, which are like the examples of Kubernetes' tasks, the
+ * requests that they become, and the paths and lines in the errors of invalid ones. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,12 +8,21 @@
 #include "ctl/pod/expand.h"
 #include "ctl/pod/manifest.h"
 #include "ctl/pod/quantity.h"
+#include "ctl/pod/spec.h"
 #include "lib/cleanup.h"
 #include "tests/support/check.h"
 
 #define POD(spec) "{\"metadata\":{\"name\":\"p\"},\"spec\":{" spec "}}"
 #define CONTAINERS(more) \
 	"\"containers\":[{\"name\":\"c\",\"image\":\"/i\",\"command\":[\"x\"]" more "}]"
+
+static const struct manifest_guest guest = {
+	.ip = "10.0.2.15",
+	.host_ip = "10.0.2.2",
+	.uid = "6a3e",
+	.memory = 256u << 20,
+	.cpus = 2,
+};
 
 static struct manifest m;
 
@@ -24,71 +34,446 @@ finish(void)
 
 TestSuite(manifest, .fini = finish);
 
-Test(manifest, all_members)
+static int
+read_file(const char *name, struct error *err)
 {
-	struct error err = ERROR_INIT;
+	char path[512];
 
-	REQUIRE_OK(
-		manifest_parse(
-			&m,
-			"{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"web\"},"
-			"\"spec\":{"
-			"\"hostname\":\"www\",\"shareProcessNamespace\":true,"
-			"\"restartPolicy\":\"OnFailure\","
-			"\"dnsConfig\":{\"nameservers\":[\"10.0.0.1\"]},"
-			"\"volumes\":[{\"name\":\"a\",\"configMap\":{\"data\":{\"k\":\"v\"}}},"
-			"{\"name\":\"b\",\"secret\":{\"data\":{\"k\":\"dg==\"}}},"
-			"{\"name\":\"e\",\"emptyDir\":{\"medium\":\"Memory\","
-			"\"sizeLimit\":\"16Mi\"}},"
-			"{\"name\":\"h\",\"hostPath\":{\"path\":\"/srv\"}}],"
-			"\"containers\":[{\"name\":\"one\",\"image\":\"/img\",\"command\":[\"sh\","
-			"\"-c\"],\"args\":[\"true\"],"
-			"\"env\":[{\"name\":\"A\",\"value\":\"b\"}],\"workingDir\":\"/w\","
-			"\"ports\":[{\"containerPort\":80,\"hostPort\":8080},"
-			"{\"containerPort\":81}],"
-			"\"resources\":{\"limits\":{\"memory\":\"64Mi\",\"cpu\":\"500m\"}},"
-			"\"securityContext\":{\"runAsUser\":7,\"runAsGroup\":8,"
-			"\"readOnlyRootFilesystem\":true},"
-			"\"volumeMounts\":[{\"name\":\"h\",\"mountPath\":\"/h\","
-			"\"readOnly\":true}],"
-			"\"livenessProbe\":{\"exec\":{\"command\":[\"true\"]},"
-			"\"periodSeconds\":2}}]}}",
-			&err),
-		&err);
-	REQUIRE_STR(m.name, "web");
-	REQUIRE_STR(m.hostname, "www");
-	REQUIRE(m.share_pids);
-	REQUIRE_EQ(m.restart, RESTART_ON_FAILURE);
-	REQUIRE(strcmp(m.servers[0], "10.0.0.1") == 0);
-	REQUIRE_EQ(m.n_volumes, 4);
-	REQUIRE(m.volumes[2].in_memory);
-	REQUIRE_EQ(m.volumes[2].size, 16u << 20);
-	REQUIRE_STR(m.volumes[3].path, "/srv");
-	REQUIRE_STR(m.containers[0].command[2], "true");
-	REQUIRE_EQ(m.containers[0].command[3], NULL);
-	REQUIRE_STR(m.containers[0].env[0], "A=b");
-	REQUIRE_EQ(m.containers[0].memory, 64u << 20);
-	REQUIRE_EQ(m.containers[0].milli, 500);
-	REQUIRE_EQ(m.containers[0].uid, 7);
-	REQUIRE_EQ(m.containers[0].gid, 8);
-	REQUIRE(m.containers[0].read_only);
-	REQUIRE_EQ(m.containers[0].mounts[0].volume, 3);
-	REQUIRE(m.containers[0].mounts[0].read_only);
-	REQUIRE_EQ(m.containers[0].liveness.period_s, 2);
-	REQUIRE_EQ(m.containers[0].liveness.failures, 3);
-	REQUIRE_EQ(m.containers[0].readiness.command[0], NULL);
-	REQUIRE_EQ(m.n_ports, 1);
-	REQUIRE(strcmp(m.ports[0], "127.0.0.1:8080:80") == 0);
+	(void)snprintf(path, sizeof(path), TEST_DATA "/pods/%s.yaml", name);
+	return manifest_read(&m, path, &guest, err);
 }
 
-Test(manifest, minimal)
+static void
+read_valid(const char *name)
 {
 	struct error err = ERROR_INIT;
 
-	REQUIRE_OK(manifest_parse(&m, POD(CONTAINERS("")), &err), &err);
-	REQUIRE_STR(m.hostname, "p");
-	REQUIRE_EQ(m.restart, RESTART_ALWAYS);
-	REQUIRE_STR(m.containers[0].cwd, "/");
+	manifest_release(&m);
+	REQUIRE_EQ(read_file(name, &err), 0, "%s: %s", name, err.msg);
+}
+
+/* Returns the value of a variable of container i, or NULL. */
+static const char *
+env_of(size_t i, const char *name)
+{
+	const struct manifest_container *c = &m.containers[i];
+	size_t n = strlen(name);
+
+	for (size_t k = c->n_env; k-- > 0;)
+		if (strncmp(c->env[k], name, n) == 0 && c->env[k][n] == '=')
+			return c->env[k] + n + 1;
+	return NULL;
+}
+
+/* Checks a file of volume i. */
+static void
+check_file(size_t i, const char *path, const char *content, unsigned int mode)
+{
+	const struct manifest_volume *v = &m.volumes[i];
+
+	for (size_t k = 0; k < v->n_files; k++) {
+		if (strcmp(v->files[k].path, path) != 0)
+			continue;
+		CHECK_EQ(v->files[k].size, strlen(content), "%s", path);
+		CHECK(memcmp(v->files[k].bytes, content, strlen(content)) == 0, "%s: %.*s", path,
+		      (int)v->files[k].size, (const char *)v->files[k].bytes);
+		CHECK_EQ(v->files[k].mode, mode, "%s", path);
+		return;
+	}
+	CHECK(false, "no file %s", path);
+}
+
+Test(manifest, all_examples)
+{
+	static const struct {
+		/* error: of a file that is refused */
+		const char *name, *ignored, *error;
+	} rows[] = {
+		{ "nginx",
+		  "spec.runtimeClassName, spec.containers[].imagePullPolicy, metadata.labels",
+		  NULL },
+		{ "busybox-sleep", "metadata.namespace, spec.serviceAccountName", NULL },
+		{ "arguments", "", NULL },
+		{ "configmap-environment", "", NULL },
+		{ "configmap-volume", "", NULL },
+		{ "secret", "Secret login.type", NULL },
+		{ "downward-environment", "", NULL },
+		{ "downward-volume", "", NULL },
+		{ "projected", "", NULL },
+		{ "init-containers", "", NULL },
+		{ "sidecar", "spec.replicas, spec.selector, spec.template.metadata.labels", NULL },
+		{ "liveness-exec", "metadata.labels", NULL },
+		{ "http-probes", "", NULL },
+		{ "tcp-and-grpc-probes", "", NULL },
+		{ "lifecycle", "", NULL },
+		{ "security-context", "", NULL },
+		{ "resources",
+		  "spec.nodeSelector, spec.tolerations, "
+		  "spec.containers[].resources.requests.ephemeral-storage",
+		  NULL },
+		{ "deployment",
+		  "Service front, spec.replicas, spec.selector, "
+		  "spec.template.spec.affinity, spec.template.metadata.labels",
+		  NULL },
+		{ "job", "spec.backoffLimit", NULL },
+		{ "hosts-and-dns", "spec.dnsPolicy", NULL },
+		{ "shared-processes", "", NULL },
+		{ "host-path", "", NULL },
+		{ "refused-claim", NULL,
+		  "line 11: spec.volumes[0].persistentVolumeClaim: not supported" },
+		{ "refused-token", NULL,
+		  "line 11: spec.volumes[0].projected.sources[0].serviceAccountToken: not "
+		  "supported" },
+		{ "refused-host-processes", NULL, "line 5: spec.hostPID: not supported" },
+		{ "refused-field", NULL, "line 8: spec.containers[0].volumeMount: unknown field" },
+		{ "refused-https", NULL,
+		  "line 10: spec.containers[0].readinessProbe.httpGet.scheme: HTTPS is not "
+		  "supported" },
+		{ "refused-number", NULL,
+		  "line 10: spec.containers[0].env[0].value: must be a string: put 8080 into "
+		  "quotes" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct error err = ERROR_INIT;
+		char text[512];
+
+		if (!rows[i].error) {
+			read_valid(rows[i].name);
+			CHECK_STR(m.ignored, rows[i].ignored, "%s", rows[i].name);
+			continue;
+		}
+		manifest_release(&m);
+		REQUIRE_EQ(read_file(rows[i].name, &err), -1, "%s", rows[i].name);
+		CHECK_EQ(err.code, ERROR_INVALID_ARGUMENT, "%s", rows[i].name);
+		(void)snprintf(text, sizeof(text), TEST_DATA "/pods/%s.yaml: %s", rows[i].name,
+			       rows[i].error);
+		CHECK_STR(err.msg, text);
+	}
+}
+
+Test(manifest, defaults)
+{
+	read_valid("busybox-sleep");
+	CHECK_STR(m.name, "sleeper");
+	CHECK_STR(m.hostname, "sleeper");
+	CHECK_EQ(m.kind, NULL);
+	CHECK_EQ(m.restart, RESTART_ALWAYS);
+	CHECK_EQ(m.grace_s, 30);
+	CHECK_EQ(m.fs_group, -1);
+	CHECK_STR(m.containers[0].command[0], "sleep");
+	CHECK_STR(m.containers[0].command[1], "3600");
+	CHECK_EQ(m.containers[0].command[2], NULL);
+	CHECK_EQ(m.containers[0].args, NULL);
+	CHECK_EQ(m.containers[0].cwd, NULL);
+	CHECK_EQ(m.containers[0].uid, -1);
+	CHECK_EQ(m.containers[0].liveness.action.args, NULL);
+	CHECK_EQ(m.containers[0].liveness.action.sleep_s, -1);
+}
+
+Test(manifest, host_ports)
+{
+	read_valid("nginx");
+	REQUIRE_EQ(m.n_ports, 1);
+	CHECK(strcmp(m.ports[0], "127.0.0.1:8080:80") == 0, "%s", m.ports[0]);
+}
+
+Test(manifest, environments)
+{
+	read_valid("configmap-environment");
+	CHECK_STR(env_of(0, "colour"), "blue");
+	CHECK_STR(env_of(0, "MORE_SIZE"), "12");
+	CHECK_STR(env_of(0, "COLOUR"), "blue");
+	CHECK_EQ(env_of(0, "SHAPE"), NULL);
+	read_valid("downward-environment");
+	CHECK_STR(env_of(0, "POD"), "knows-itself");
+	CHECK_STR(env_of(0, "SPACE"), "default");
+	CHECK_STR(env_of(0, "ADDRESS"), "10.0.2.15");
+	CHECK_STR(env_of(0, "ZONE"), "west");
+	CHECK_STR(env_of(0, "CPUS"), "1", "rounded up");
+	CHECK_STR(env_of(0, "MILLI"), "125");
+	CHECK_STR(env_of(0, "MEMORY"), "64");
+	read_valid("secret");
+	CHECK_STR(env_of(0, "LOGIN"), "admin");
+	read_valid("arguments");
+	CHECK_STR(m.containers[0].args[0], "Good morning, Ms. $(SURNAME)");
+	CHECK_STR(m.containers[0].args[1], "$(MESSAGE)");
+	CHECK_STR(m.containers[0].args[2], "$(MISSING)");
+}
+
+Test(manifest, files_of_volumes)
+{
+	read_valid("configmap-volume");
+	CHECK_EQ(m.volumes[0].n_files, 3);
+	check_file(0, "motd", "Welcome.\nSecond line.\n", 0644);
+	CHECK_EQ(m.volumes[0].files[2].size, 3, "of binaryData");
+	check_file(1, "log/level", "debug", 0400);
+	CHECK_EQ(m.volumes[1].n_files, 1);
+	CHECK_STR(m.containers[0].mounts[2].sub_path, "motd");
+	read_valid("secret");
+	check_file(0, "username", "admin", 0400);
+	check_file(0, "password", "s3cret", 0400);
+	CHECK_EQ(m.volumes[0].n_files, 2);
+	CHECK(m.containers[0].mounts[0].read_only);
+	read_valid("downward-volume");
+	check_file(0, "labels", "cluster=\"one\"\ntier=\"back\"\n", 0644);
+	check_file(0, "annotations", "note=\"a \\\"quoted\\\" word\"\n", 0644);
+	check_file(0, "cpu", "1000", 0600);
+	read_valid("projected");
+	check_file(0, "account/user", "jo", 0511);
+	check_file(0, "mode", "fast", 0440);
+	check_file(0, "name", "all-in-one", 0440);
+	CHECK_EQ(m.volumes[0].n_files, 3);
+}
+
+Test(manifest, init_containers_and_sidecars)
+{
+	read_valid("init-containers");
+	REQUIRE_EQ(m.n_init, 2);
+	REQUIRE_EQ(m.n_containers, 3);
+	CHECK_STR(m.containers[1].name, "append");
+	CHECK(m.containers[1].is_init && !m.containers[1].is_sidecar);
+	CHECK(!m.containers[2].is_init);
+	CHECK_EQ(m.volumes[0].kind, VOLUME_EMPTY_DIR);
+	CHECK(!m.volumes[0].in_memory);
+	read_valid("sidecar");
+	CHECK_STR(m.kind, "Deployment");
+	CHECK_STR(m.name, "with-sidecar");
+	REQUIRE_EQ(m.n_init, 1);
+	CHECK(m.containers[0].is_init && m.containers[0].is_sidecar);
+	CHECK_STR(m.containers[0].startup.action.args[0], "test");
+	CHECK(m.volumes[0].in_memory);
+	CHECK_EQ(m.volumes[0].size, 512 << 10);
+	read_valid("job");
+	CHECK_STR(m.name, "count");
+	CHECK_EQ(m.restart, RESTART_NEVER);
+}
+
+Test(manifest, probes_and_hooks)
+{
+	const struct manifest_container *c = &m.containers[0];
+
+	read_valid("http-probes");
+	CHECK(c->startup.action.is_request);
+	CHECK_STR(c->startup.action.args[0], "/probe");
+	CHECK_STR(c->startup.action.args[1], "http");
+	CHECK_STR(c->startup.action.args[2], "");
+	CHECK_STR(c->startup.action.args[3], "8080", "by name");
+	CHECK_STR(c->startup.action.args[4], "/healthz");
+	CHECK_EQ(c->startup.action.args[5], NULL);
+	CHECK_EQ(c->startup.failures, 30);
+	CHECK_STR(c->readiness.action.args[2], "127.0.0.1");
+	CHECK_STR(c->readiness.action.args[4], "/ready");
+	CHECK_STR(c->readiness.action.args[5], "X-Probe: awesome");
+	CHECK_EQ(c->readiness.successes, 2);
+	CHECK_EQ(c->readiness.grace_s, -1);
+	CHECK_EQ(c->liveness.grace_s, 2);
+	CHECK_EQ(c->liveness.delay_s, 3);
+	read_valid("tcp-and-grpc-probes");
+	CHECK_STR(c->readiness.action.args[1], "tcp");
+	CHECK_STR(c->readiness.action.args[3], "2379");
+	CHECK_STR(c->liveness.action.args[1], "grpc");
+	CHECK_STR(c->liveness.action.args[4], "live");
+	CHECK_EQ(c->liveness.timeout_s, 2);
+	read_valid("liveness-exec");
+	CHECK_EQ(m.grace_s, 5);
+	CHECK(!c->liveness.action.is_request);
+	CHECK_STR(c->liveness.action.args[1], "/tmp/healthy");
+	CHECK_EQ(c->liveness.period_s, 5);
+	CHECK_EQ(c->liveness.failures, 3);
+	read_valid("lifecycle");
+	CHECK_STR(c->post_start.args[0], "/bin/sh");
+	CHECK_STR(c->pre_stop.args[4], "/quit");
+	CHECK_EQ(m.containers[1].pre_stop.sleep_s, 3);
+	CHECK_EQ(m.containers[1].post_start.sleep_s, -1);
+}
+
+Test(manifest, resources)
+{
+	read_valid("resources");
+	CHECK_EQ(m.containers[0].memory, 3u << 29);
+	CHECK_EQ(m.containers[0].requested_memory, 107374183);
+	CHECK_EQ(m.containers[0].milli, 1000);
+	CHECK_EQ(m.containers[0].requested_milli, 500);
+}
+
+Test(manifest, names_of_hosts)
+{
+	read_valid("hosts-and-dns");
+	CHECK_STR(m.hostname, "own");
+	REQUIRE_EQ(m.n_dns, 3);
+	CHECK_STR(m.dns[0], "nameserver 192.0.2.1");
+	CHECK_STR(m.dns[1], "search ns1.svc.example my.dns.search.suffix");
+	CHECK_STR(m.dns[2], "options ndots:2 edns0");
+	REQUIRE_EQ(m.n_aliases, 2);
+	CHECK_STR(m.aliases[0].names[1], "bar.local");
+	CHECK_STR(m.aliases[1].ip, "10.1.2.3");
+	read_valid("shared-processes");
+	CHECK(m.share_pids);
+	CHECK(m.containers[1].terminal && m.containers[1].keeps_stdin);
+	read_valid("host-path");
+	CHECK_EQ(m.volumes[0].kind, VOLUME_HOST_PATH);
+	CHECK(m.volumes[0].is_directory && !m.volumes[0].make);
+	CHECK_STR(m.containers[0].mounts[0].sub_path, "from-the-host");
+}
+
+/* ---- the requests ---- */
+
+/* Builds the request for container i of a VM with a configured card. */
+static const Grpc__CreateContainerRequest *
+request_of(struct arena *a, size_t i)
+{
+	static struct vm_options vm;
+	const struct podspec p = { .m = &m, .vm = &vm };
+	const Grpc__CreateContainerRequest *r;
+
+	vm = (struct vm_options){ .nic = true, .configure_nic = true };
+	for (size_t k = 0; k < m.n_containers; k++)
+		vm.shares[k] = (struct vm_share){ .kind = SHARE_9P, .tag = "t" };
+	r = podspec_container(&p, a, i);
+	REQUIRE_NE(r, NULL);
+	return r;
+}
+
+static bool
+has_cap(const Grpc__LinuxCapabilities *caps, const char *name)
+{
+	for (size_t i = 0; i < caps->n_bounding; i++)
+		if (strcmp(caps->bounding[i], name) == 0)
+			return true;
+	return false;
+}
+
+Test(manifest, security_contexts)
+{
+	const Grpc__CreateContainerRequest *r;
+	const Grpc__Process *p;
+	struct arena a;
+
+	arena_init(&a, 4u << 20);
+	read_valid("security-context");
+	r = request_of(&a, 0);
+	p = r->oci->process;
+	CHECK_EQ(p->user->uid, 1000);
+	CHECK_EQ(p->user->gid, 3000);
+	REQUIRE_EQ(p->user->n_additionalgids, 2);
+	CHECK_EQ(p->user->additionalgids[0], 4000);
+	CHECK_EQ(p->user->additionalgids[1], 2000);
+	CHECK(p->nonewprivileges);
+	CHECK(r->oci->root->readonly);
+	REQUIRE_EQ(p->capabilities->n_bounding, 1);
+	CHECK_STR(p->capabilities->bounding[0], "CAP_NET_BIND_SERVICE");
+	REQUIRE_NE(r->oci->linux->seccomp, NULL);
+	CHECK_STR(r->oci->linux->seccomp->defaultaction, "SCMP_ACT_ALLOW");
+	for (size_t i = 0; i < r->n_storages; i++)
+		if (strcmp(r->storages[i]->driver, "local") == 0)
+			CHECK_STR(r->storages[i]->options[1], "fsgid=2000");
+	r = request_of(&a, 1);
+	p = r->oci->process;
+	CHECK_EQ(p->user->uid, 2000);
+	CHECK_EQ(p->user->gid, 3000);
+	CHECK(!p->nonewprivileges);
+	CHECK(has_cap(p->capabilities, "CAP_NET_ADMIN") &&
+	      has_cap(p->capabilities, "CAP_SYS_TIME") && has_cap(p->capabilities, "CAP_CHOWN") &&
+	      !has_cap(p->capabilities, "CAP_SYS_ADMIN"));
+	CHECK_EQ(r->oci->linux->seccomp, NULL);
+	r = request_of(&a, 2);
+	CHECK(has_cap(r->oci->process->capabilities, "CAP_SYS_ADMIN"));
+	CHECK_EQ(r->oci->linux->n_maskedpaths, 0);
+	CHECK_EQ(r->oci->linux->seccomp, NULL);
+	arena_release(&a);
+}
+
+/* Returns the source of the mount at a path, or "". */
+static const char *
+mounted_at(const Grpc__CreateContainerRequest *r, const char *path)
+{
+	for (size_t i = r->oci->n_mounts; i-- > 0;)
+		if (strcmp(r->oci->mounts[i]->destination, path) == 0)
+			return r->oci->mounts[i]->source;
+	return "";
+}
+
+Test(manifest, mounts_and_storages)
+{
+	static const char local[] =
+		"/run/kata-containers/shared/containers/prepared/rootfs/local/work";
+	const Grpc__CreateContainerRequest *r;
+	size_t n = 0;
+	struct arena a;
+
+	arena_init(&a, 4u << 20);
+	read_valid("configmap-volume");
+	r = request_of(&a, 0);
+	CHECK_HAS(mounted_at(r, "/etc/motd"), "/volume-all/..2025");
+	CHECK_HAS(mounted_at(r, "/etc/motd"), "/motd");
+	CHECK_HAS(mounted_at(r, "/etc/app"), "/kubelet/volume-all");
+	CHECK_HAS(mounted_at(r, "/etc/hosts"), "/kubelet/hosts");
+	CHECK_STR(mounted_at(r, "/etc/resolv.conf"), "/run/kata-containers/sandbox/resolv.conf");
+	read_valid("init-containers");
+	r = request_of(&a, 2);
+	CHECK_STR(mounted_at(r, "/srv"), local);
+	for (size_t i = 0; i < r->n_storages; i++)
+		n += strcmp(r->storages[i]->mount_point, local) == 0;
+	CHECK_EQ(n, 1);
+	read_valid("downward-environment");
+	r = request_of(&a, 0);
+	CHECK_EQ(r->oci->linux->resources->cpu->quota, 25000);
+	CHECK_EQ(r->oci->linux->resources->cpu->shares, 128, "of the request");
+	CHECK_EQ(r->oci->linux->resources->memory->limit, 64 << 20);
+	arena_release(&a);
+}
+
+Test(manifest, images_by_name)
+{
+	static const struct podspec_image images[] = {
+		{ "nginx=/n", "/n", 5 },
+		{ "busybox:1.28=/28", "/28", 12 },
+		{ "registry.example/busybox=/r", "/r", 24 },
+		{ "busybox=/b", "/b", 7 },
+	};
+	static const struct {
+		const char *image, *path;
+	} rows[] = {
+		{ "nginx", "/n" },
+		{ "nginx:1.25", "/n" },
+		{ "docker.io/library/nginx:1.25@sha256:00", "/n" },
+		{ "localhost:5000/nginx", "/n" },
+		{ "busybox:1.28", "/28" },
+		{ "busybox:1.36", "/b" },
+		{ "registry.example/busybox:1", "/r" },
+		{ "other.example/busybox", "/b" },
+		{ "/", "/" },
+		{ "nginx-unprivileged", NULL },
+		{ "/no/such/place", NULL },
+		{ "perl", NULL },
+	};
+	char text[512];
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct error err = ERROR_INIT;
+		int r;
+
+		(void)snprintf(text, sizeof(text),
+			       "metadata: {name: p}\nspec:\n  containers:\n  - name: c\n"
+			       "    image: %s\n    command: [x]\n",
+			       rows[i].image);
+		manifest_release(&m);
+		REQUIRE_OK(manifest_parse(&m, text, strlen(text), &guest, &err), &err);
+		r = podspec_find_images(&m, images, ARRAY_LEN(images), &err);
+		CHECK_EQ(r, rows[i].path ? 0 : -1, "%s", rows[i].image);
+		if (rows[i].path)
+			CHECK_STR(m.containers[0].image, rows[i].path);
+		else
+			CHECK_HAS(err.msg, "line 5: spec.containers[0].image: unknown image");
+	}
+}
+
+static int
+parse(const char *text, struct error *err)
+{
+	manifest_release(&m);
+	return manifest_parse(&m, text, strlen(text), &guest, err);
 }
 
 Test(manifest, invalid)
@@ -96,45 +481,91 @@ Test(manifest, invalid)
 	static const struct {
 		const char *text, *said;
 	} rows[] = {
-		{ "{", "line 1" },
-		{ "{}", "metadata" },
-		{ POD(""), "spec" },
+		{ "{", "line 2: did not find" },
+		{ "{}", "spec is missing" },
+		{ "", "there is no Pod in it" },
+		{ "kind: ConfigMap\nmetadata: {name: a}\n", "there is no Pod in it" },
+		{ "- a\n", "line 1: a document is not an object" },
+		{ "metadata: {name: a}\nspec: {containers: [{name: c, image: i}]}\n---\n"
+		  "metadata: {name: b}\nspec: {containers: [{name: c, image: i}]}\n",
+		  "line 4: a second pod" },
+		{ POD(""), "spec: no containers" },
 		{ POD("\"containers\":[]"), "no containers" },
-		{ POD(CONTAINERS(",\"nmae\":1")),
-		  "spec.containers[0]: 1 object item(s) left unpacked: nmae" },
-		{ POD(CONTAINERS("") ",\"hostname2\":\"x\""), "hostname2" },
-		{ POD(CONTAINERS(",\"args\":[1]")), "args[0]: not a string" },
+		{ POD("\"containers\":{}"), "spec.containers: must be a list" },
+		{ POD(CONTAINERS(",\"nmae\":1")), "line 1: spec.containers[0].nmae: unknown" },
+		{ POD(CONTAINERS("") ",\"hostname2\":\"x\""), "spec.hostname2: unknown field" },
+		{ POD(CONTAINERS(",\"args\":[1]")), "spec.containers[0].args[0]: must be a str" },
+		{ POD(CONTAINERS(",\"args\":[[]]")), "args[0]: must be a string" },
+		{ POD(CONTAINERS(",\"workingDir\":true")), "workingDir: must be a string" },
+		{ POD(CONTAINERS(",\"tty\":\"true\"")), "tty: must be true or false" },
 		{ POD(CONTAINERS(",\"volumeMounts\":[{\"name\":\"v\",\"mountPath\":\"/v\"}]")),
-		  "spec.containers[0].volumeMounts[0]: unknown volume v" },
+		  "spec.containers[0].volumeMounts[0].name: unknown volume v" },
 		{ POD(CONTAINERS(",\"resources\":{\"limits\":{\"memory\":\"64MB\"}}")),
-		  "invalid size \"64MB\"" },
+		  "resources.limits.memory: invalid quantity \"64MB\"" },
 		{ POD(CONTAINERS(",\"resources\":{\"limits\":{\"memory\":\"99999999999Gi\"}}")),
-		  "invalid size \"99999999999Gi\"" },
+		  "invalid quantity \"99999999999Gi\"" },
 		{ POD(CONTAINERS(",\"resources\":{\"limits\":{\"cpu\":\"0\"}}")), "processors" },
 		{ POD(CONTAINERS(",\"resources\":{\"limits\":{\"cpu\":\"-1\"}}")),
-		  "invalid number of processors \"-1\"" },
-		{ POD(CONTAINERS(",\"resources\":{\"limits\":{\"cpu\":true}}")), "processors" },
-		{ POD(CONTAINERS(",\"resources\":{\"limits\":{\"memory\":\"\"}}")),
-		  "invalid size \"\"" },
+		  "invalid quantity \"-1\"" },
+		{ POD(CONTAINERS(",\"resources\":{\"limits\":{\"example.com/gpu\":1}}")),
+		  "limits.example.com/gpu: unknown field" },
 		{ POD(CONTAINERS(",\"env\":[{\"name\":\"A=B\",\"value\":\"x\"}]")),
 		  "spec.containers[0].env[0]: invalid variable name \"A=B\"" },
+		{ POD(CONTAINERS(",\"env\":[{\"name\":\"A\",\"valueFrom\":{\"secretKeyRef\":"
+				 "{\"name\":\"s\",\"key\":\"k\"}}}]")),
+		  "env[0].valueFrom.secretKeyRef.name: there is no Secret s in the file" },
+		{ POD(CONTAINERS(",\"env\":[{\"name\":\"A\",\"valueFrom\":{\"fieldRef\":"
+				 "{\"fieldPath\":\"spec.x\"}}}]")),
+		  "fieldRef.fieldPath: \"spec.x\" is not supported" },
 		{ POD(CONTAINERS(",\"livenessProbe\":{\"exec\":{\"command\":[]}}")),
-		  "livenessProbe" },
-		{ POD(CONTAINERS(",\"livenessProbe\":{\"httpGet\":{}}")), "livenessProbe" },
-		{ POD(CONTAINERS("") ",\"restartPolicy\":\"Sometimes\""), "Sometimes" },
-		{ POD(CONTAINERS("") ",\"volumes\":[{\"name\":\"v\"}]"),
-		  "spec.volumes[0]: must be one of" },
+		  "livenessProbe.exec: command is missing" },
+		{ POD(CONTAINERS(",\"livenessProbe\":{\"httpGet\":{}}")),
+		  "livenessProbe.httpGet: port is missing" },
+		{ POD(CONTAINERS(",\"livenessProbe\":{}")), "livenessProbe: must have exec" },
+		{ POD(CONTAINERS(",\"livenessProbe\":{\"tcpSocket\":{\"port\":\"web\"}}")),
+		  "tcpSocket.port: \"web\": no such port" },
+		{ POD(CONTAINERS(",\"livenessProbe\":{\"tcpSocket\":{\"port\":1,"
+				 "\"host\":\"example.org\"}}")),
+		  "tcpSocket.host: must be an address" },
+		{ POD(CONTAINERS(",\"livenessProbe\":{\"tcpSocket\":{\"port\":1},"
+				 "\"grpc\":{\"port\":1}}")),
+		  "livenessProbe: has both tcpSocket and grpc" },
+		{ POD(CONTAINERS(",\"livenessProbe\":{\"tcpSocket\":{\"port\":1},"
+				 "\"successThreshold\":2}")),
+		  "livenessProbe.successThreshold: must be 1" },
+		{ POD(CONTAINERS(",\"livenessProbe\":{\"tcpSocket\":{\"port\":1},"
+				 "\"periodSeconds\":0}")),
+		  "livenessProbe.periodSeconds: must be a number from 1" },
+		{ POD(CONTAINERS(",\"securityContext\":{\"runAsNonRoot\":true,\"runAsUser\":0}")),
+		  "runAsNonRoot, but the user is 0" },
+		{ POD(CONTAINERS(",\"securityContext\":{\"seccompProfile\":"
+				 "{\"type\":\"Localhost\"}}")),
+		  "seccompProfile.type: \"Localhost\": expected Unconfined or RuntimeDefault" },
+		{ POD(CONTAINERS(",\"restartPolicy\":\"Always\"")),
+		  "spec.containers[0].restartPolicy: not supported" },
+		{ POD(CONTAINERS("") ",\"restartPolicy\":\"Sometimes\""),
+		  "spec.restartPolicy: \"Sometimes\": expected Always, OnFailure or Never" },
+		{ POD(CONTAINERS("") ",\"securityContext\":{\"sysctls\":[]}"),
+		  "spec.securityContext.sysctls: not supported" },
 		{ POD(CONTAINERS("") ",\"volumes\":[{\"name\":\"../v\",\"emptyDir\":{}}]"),
 		  "invalid volume name \"../v\"" },
+		{ POD(CONTAINERS("") ",\"volumes\":[{\"name\":\"v\",\"configMap\":"
+				     "{\"name\":\"x\"}}]"),
+		  "spec.volumes[0].configMap.name: there is no ConfigMap x in the file" },
+		{ POD(CONTAINERS("") ",\"volumes\":[{\"name\":\"v\",\"configMap\":"
+				     "{\"data\":{\"../x\":\"y\"}}}]"),
+		  "invalid path \"../x\" of a file" },
+		{ POD(CONTAINERS("") ",\"volumes\":[{\"name\":\"v\",\"secret\":"
+				     "{\"data\":{\"x\":\"?\"}}}]"),
+		  "secret.data.x: invalid base64" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct error err = ERROR_INIT;
 
-		REQUIRE_EQ(manifest_parse(&m, rows[i].text, &err), -1, "%s", rows[i].text);
-		REQUIRE_EQ(err.code, ERROR_INVALID_ARGUMENT);
-		REQUIRE_HAS(err.msg, rows[i].said, "%s: %s", rows[i].text, err.msg);
-		manifest_release(&m);
+		REQUIRE_EQ(parse(rows[i].text, &err), -1, "%s", rows[i].text);
+		CHECK_EQ(err.code, ERROR_INVALID_ARGUMENT);
+		CHECK_HAS(err.msg, rows[i].said, "%s: %s", rows[i].text, err.msg);
 	}
 }
 
@@ -202,35 +633,6 @@ Test(manifest, quantities)
 	}
 }
 
-/* Limits given as JSON numbers. */
-Test(manifest, limits)
-{
-	static const struct {
-		const char *text;
-		uint64_t memory;
-		unsigned int milli;
-	} rows[] = {
-		{ "\"memory\":\"1.5Gi\",\"cpu\":\"0.5\"", 3ull << 29, 500 },
-		{ "\"memory\":\"1e8\",\"cpu\":\"1e-1\"", 100000000, 100 },
-		{ "\"memory\":67108864,\"cpu\":0.1", 64 << 20, 100 },
-		{ "\"memory\":1e6,\"cpu\":2", 1000000, 2000 },
-		{ "\"memory\":0", 0, 0 },
-	};
-	char text[512];
-
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct error err = ERROR_INIT;
-
-		(void)snprintf(text, sizeof(text),
-			       POD(CONTAINERS(",\"resources\":{\"limits\":{%s}}")), rows[i].text);
-		REQUIRE_EQ(manifest_parse(&m, text, &err), 0, "%s: %s", rows[i].text, err.msg);
-		CHECK_EQ(m.containers[0].memory, rows[i].memory, "%s", rows[i].text);
-		CHECK_EQ(m.containers[0].milli, rows[i].milli, "%s: %u", rows[i].text,
-			 m.containers[0].milli);
-		manifest_release(&m);
-	}
-}
-
 /* Rows from the kubelet's own test, with the same meaning. */
 Test(manifest, variable_references)
 {
@@ -284,34 +686,31 @@ Test(manifest, variable_references)
 
 Test(manifest, container_variables)
 {
-	struct error err = ERROR_INIT;
 	const struct manifest_container *c = &m.containers[0];
+	struct error err = ERROR_INIT;
 
-	REQUIRE_OK(
-		manifest_parse(
-			&m,
-			POD(CONTAINERS(
-				",\"args\":[\"$(A)\",\"$(URL)\",\"$$(A)\",\"$(NONE)\"],"
-				"\"env\":[{\"name\":\"A\",\"value\":\"image\"},"
-				"{\"name\":\"EMPTY\"},"
-				"{\"name\":\"URL\",\"value\":\"http://$(A):$(PORT)/$$(A)\"},"
-				"{\"name\":\"PORT\",\"value\":\"80\"},{\"name\":\"A\","
-				"\"value\":\"pod\"}],"
-				"\"readinessProbe\":{\"exec\":{\"command\":[\"get\",\"$(URL)\"]}},"
-				"\"livenessProbe\":{\"exec\":{\"command\":[\"$(PORT)\"]}}")),
-			&err),
-		&err);
+	REQUIRE_OK(parse(POD(CONTAINERS(
+				 ",\"args\":[\"$(A)\",\"$(URL)\",\"$$(A)\",\"$(NONE)\"],"
+				 "\"env\":[{\"name\":\"A\",\"value\":\"image\"},"
+				 "{\"name\":\"EMPTY\"},"
+				 "{\"name\":\"URL\",\"value\":\"http://$(A):$(PORT)/$$(A)\"},"
+				 "{\"name\":\"PORT\",\"value\":\"80\"},{\"name\":\"A\","
+				 "\"value\":\"pod\"}],"
+				 "\"readinessProbe\":{\"exec\":{\"command\":[\"get\",\"$(URL)\"]}},"
+				 "\"livenessProbe\":{\"exec\":{\"command\":[\"$(PORT)\"]}}")),
+			 &err),
+		   &err);
 	REQUIRE_EQ(c->n_env, 5);
 	/* Only preceding variables are expanded. */
 	CHECK_STR(c->env[1], "EMPTY=");
 	CHECK_STR(c->env[2], "URL=http://image:$(PORT)/$(A)");
 	/* The last entry wins; values are expanded once. */
 	CHECK_STR(c->command[0], "x");
-	CHECK_STR(c->command[1], "pod");
-	CHECK_STR(c->command[2], "http://image:$(PORT)/$(A)");
-	CHECK_STR(c->command[3], "$(A)");
-	CHECK_STR(c->command[4], "$(NONE)");
-	CHECK_EQ(c->command[5], NULL);
-	CHECK_STR(c->readiness.command[1], "http://image:$(PORT)/$(A)");
-	CHECK_STR(c->liveness.command[0], "80");
+	CHECK_STR(c->args[0], "pod");
+	CHECK_STR(c->args[1], "http://image:$(PORT)/$(A)");
+	CHECK_STR(c->args[2], "$(A)");
+	CHECK_STR(c->args[3], "$(NONE)");
+	CHECK_EQ(c->args[4], NULL);
+	CHECK_STR(c->readiness.action.args[1], "http://image:$(PORT)/$(A)");
+	CHECK_STR(c->liveness.action.args[0], "80");
 }

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parts of reading a pod's description. */
+#pragma once
+
+#include "ctl/pod/manifest.h"
+#include "ctl/pod/objects.h"
+
+struct manifest_reader {
+	struct field_reader r;
+	struct manifest *m;
+	struct objects objects;
+	const struct manifest_guest *guest;
+	/* labels or annotations are used */
+	bool has_used_labels, has_used_annotations;
+};
+
+/* One of "fieldRef", "resourceFieldRef": returns the text that it stands for, or NULL and the
+ * error. */
+const char *manifest_field_ref(struct manifest_reader *m, const struct field *ref);
+const char *manifest_resource_ref(struct manifest_reader *m, const struct field *ref,
+				  const struct manifest_container *c);
+
+/* Reads an element of spec.volumes. The containers' resources are known. */
+int manifest_read_volume(struct manifest_reader *m, const struct field *f,
+			 struct manifest_volume *v);
+
+/* Reads env and envFrom of a container. */
+int manifest_read_env(struct manifest_reader *m, const struct field *container,
+		      struct manifest_container *c);
+
+/* Reads a container's probes and lifecycle, whose ports may be names in its list of ports. */
+int manifest_read_probes(struct manifest_reader *m, const struct field *container,
+			 struct manifest_container *c);
