@@ -209,14 +209,19 @@ cache_source_note(struct cache_source *s, const char *digest, struct error *err)
 
 /* ---- unpacking ---- */
 
-/* The signals that end this process. */
+/* The signals that end this process; nohup(1) ignores one on purpose. */
 static void
 cache_signals(sigset_t *set)
 {
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+
 	(void)sigemptyset(set);
-	(void)sigaddset(set, SIGINT);
-	(void)sigaddset(set, SIGTERM);
-	(void)sigaddset(set, SIGHUP);
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
+		struct sigaction action;
+
+		if (sigaction(signals[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+			(void)sigaddset(set, signals[i]);
+	}
 }
 
 /* Makes an image of the source, which is locked. */

@@ -275,7 +275,8 @@ cache_begin(void)
 	    "echo \"$*\" >\"$TEST_DIR/arguments\"\n"
 	    "test ! -e \"$TEST_DIR/fail\" || { echo 'tatami-rootfs: it is broken' >&2; exit 1; }\n"
 	    ": >\"$out.part\"\n"
-	    "test ! -e \"$TEST_DIR/hold\" || { : >\"$TEST_DIR/begun\"; exec sleep 600; }\n"
+	    "test ! -e \"$TEST_DIR/hold\" || { : >\"$TEST_DIR/begun\"; "
+	    "while test -e \"$TEST_DIR/hold\"; do sleep 0.02; done; }\n"
 	    "mv \"$out.part\" \"$out\"\n"
 	    "printf '{\"digest\": \"%s\", \"config\": {\"config\": {\"User\": \"web\"}}, "
 	    "\"passwd\": \"web:x:7:8::/:\\\\n\", \"group\": null}' \"$(cat \"$TEST_DIR/digest\")\" "
@@ -409,6 +410,33 @@ Test(ctl_cache, interrupted)
 	REQUIRE_OK(cache_unpack(archive, "", "x86_64", &image, &err), &err);
 	CHECK_EQ(cache_entries(), 1, "the next one removes what SIGKILL leaves");
 	close_fd(&image.lock);
+}
+
+/* A process that ignores a signal goes on. */
+Test(ctl_cache, ignored_signal)
+{
+	char begun[96], hold[96];
+	int status;
+	pid_t pid;
+
+	put("hold", "", 0644);
+	(void)snprintf(begun, sizeof(begun), "%s/begun", dir);
+	(void)snprintf(hold, sizeof(hold), "%s/hold", dir);
+	pid = fork();
+	if (pid == 0) {
+		struct cached image = { .lock = -1 };
+		struct error err = ERROR_INIT;
+
+		(void)signal(SIGHUP, SIG_IGN);
+		_exit(cache_unpack(archive, "", "x86_64", &image, &err) == 0 ? 0 : 1);
+	}
+	while (access(begun, F_OK) < 0)
+		(void)poll(NULL, 0, 5);
+	(void)kill(pid, SIGHUP);
+	(void)unlink(hold);
+	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+	CHECK_EQ(cache_entries(), 1);
 }
 
 Test(ctl_cache, failures)
