@@ -232,7 +232,9 @@ start_process(uint64_t flags, void (*run)(void))
 		run();
 		_exit(1);
 	}
-	REQUIRE_GT(c->init->pid, 0, "clone: %s (root?)", strerror(errno));
+	if (c->init->pid < 0 && errno == EPERM && geteuid() != 0)
+		cr_skip_test("a new pid namespace needs root");
+	REQUIRE_GT(c->init->pid, 0, "clone: %s", strerror(errno));
 	c->init->pidfd = pidfd;
 	REQUIRE_EQ(read_full(ready[0], &byte, 1), 1);
 	(void)close(ready[0]);
