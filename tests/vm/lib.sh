@@ -127,13 +127,14 @@ within()
 
 # boot NAME OPTION...: boots a VM in the background; sets $address and $vmdir. A --rootfs is used
 # as it is: the agent's storages are tested, not tatamictl's layer.
+# $boot_options replaces the options of the kernel.
 boot()
 {
 	local name=$1 writable=
 	shift
 	case " $* " in *' --rootfs '*) writable=--writable ;; esac
 	# shellcheck disable=SC2046
-	ctl boot --name "$name" $writable $(vm_options) "$@" || return 1
+	ctl boot --name "$name" $writable ${boot_options-$(vm_options)} "$@" || return 1
 	vms+=("$name")
 	vmdir=${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/tatami}
 	vmdir=${vmdir:-/tmp/tatami-vms-$(id -u)}/$name

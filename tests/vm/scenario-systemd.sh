@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2016,SC2046
 # once: distro
 # Debian on a read-only disk: with systemd as PID 1, the agent as its service and the kernel command
-# line used by Kata; and with our init.
+# line used by Kata; and with our init. The end of the agent's service ends the VM.
 
 kata_parameters='tsc=reliable no_timer_check rcupdate.rcu_expedited=1 i8042.direct=1 i8042.dumbkbd=1 i8042.nopnp=1 i8042.noaux=1'
 kata_parameters="$kata_parameters noreplace-smp reboot=k cryptomgr.notests net.ifnames=0 pci=lastbus=0 quiet panic=1 nr_cpus=1"
@@ -21,21 +21,43 @@ make_image_of_debian()
 			--output "$work/$file"
 }
 
-# run_in FILE: prints the names of PID 1 and of the agent, and the container's cgroup
-run_in()
+# boot_systemd NAME: boots the disk with systemd; the container's first process obeys privileged(), and
+# SIGTERM, for which systemd waits 90 s before it powers off.
+boot_systemd()
 {
-	ctl run $(disk_options) --root-image "$work/$1" --append "$kata_parameters" \
-		--verbose \
-		--rootfs "$rootfs" --privileged --guest-proc /tmp -- \
-		sh -c 'cat /tmp/1/comm; cat /tmp/[0-9]*/comm | grep -x kata-agent; cat /proc/self/cgroup'
+	boot_options="$(disk_options) --root-image $work/systemd.img" boot "$1" --append "$kata_parameters" \
+		--rootfs "$rootfs" --privileged --guest-proc /hostproc -- sh -c "trap exit TERM; $obeys"
 }
 
-systemd_container()
+processes()
 {
-	run_in systemd.img >"$work/systemd.txt" || return 1
-	cat "$work/systemd.txt"
-	test "$(sed -n 1,2p "$work/systemd.txt")" = $'systemd\nkata-agent'
+	is $'systemd\nkata-agent' privileged systemd \
+		'cat /hostproc/1/comm; cat /hostproc/[0-9]*/comm | grep -x kata-agent | uniq'
 }
+
+# powers_off COMMAND...: the VM powers itself off after the command. Its monitor is stopped meanwhile,
+# because it would end the VM itself.
+powers_off()
+{
+	local monitor status
+	monitor=$(jq -r .monitor "$vmdir/state.json")
+	kill -STOP "$monitor" || return 1
+	"$@"
+	within 180 powered_off
+	status=$?
+	tail -n 3 "$vmdir/console.log"
+	kill -CONT "$monitor"
+	return $status
+}
+
+powered_off()
+{
+	grep -aq 'reboot: Power down' "$vmdir/console.log" &&
+		! pgrep -f -r R,S,D "qemu-system.*$vmdir/" >/dev/null
+}
+
+gone() { within 60 nothing_left && vms=(); }
+nothing_left() { no_process "$vmdir/" && test ! -e "$vmdir"; }
 
 # The same packages; our program is PID 1 and the agent.
 own_container()
@@ -49,7 +71,11 @@ own_container()
 }
 
 if ok 'make a disk with systemd and the agent' make_image_of_debian systemd.img --keep-init; then
-	ok 'a container in a guest whose PID 1 is systemd' systemd_container
+	if ok 'a container in a guest whose PID 1 is systemd' boot_systemd systemd; then
+		ok 'systemd and the agent' processes
+		ok 'the VM ends with its sandbox' powers_off ctl rpc "$address" DestroySandbox '{}'
+		ok 'nothing is left of it' gone
+	fi
 fi
 if ok 'make a Debian disk with our init' make_image_of_debian debian.img; then
 	ok 'a container in a Debian guest whose PID 1 is ours' own_container
