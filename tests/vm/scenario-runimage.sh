@@ -98,7 +98,7 @@ again()
 }
 listed()
 {
-	cached images | tee /dev/stderr | grep -q " in use *$image" && test "$(cached images --json | jq 'length')" = 2 &&
+	cached images | tee /dev/stderr | grep -q " in use .*$image" && test "$(cached images --json | jq 'length')" = 2 &&
 		says 'a VM uses' cached rmi "$image" && cached rmi "$work/docker.tar:v2" && test "$(cached images --json | jq 'length')" = 1
 }
 removed() { is "$1 removed" cached rmi --all && is 0 eval 'cached images --json | jq length' && test -z "$(ls -A "$work/cache/images" | grep -v '^sources$')"; }
