@@ -41,6 +41,8 @@ static const char usage[] =
 struct pod_vm {
 	struct run_options *o;
 	struct manifest m;
+	/* images of the containers */
+	struct image images[MANIFEST_CONTAINERS_MAX];
 	struct vm vm;
 	struct podspec spec;
 	struct podrun *run;
@@ -90,6 +92,8 @@ cmd_pod(int argc, char **argv)
 		else
 			code = err.code == ERROR_INVALID_ARGUMENT ? EXIT_USAGE : exit_code_of(&err);
 		manifest_release(&p->m);
+		for (size_t i = 0; i < ARRAY_LEN(p->images); i++)
+			image_close(&p->images[i]);
 	}
 	if (code)
 		(void)fprintf(stderr, "tatamictl pod: %s\n", err.msg);
@@ -176,7 +180,8 @@ pod_read(struct pod_vm *p, const char *file, struct error *err)
 			return error_wrap(err, "%s", file);
 	if (p->o->no_network)
 		vm->configure_nic = false;
-	if (podspec_find_images(&p->m, p->o->images, p->o->n_images, err) < 0)
+	if (podspec_open_images(&p->m, p->o->images, p->o->n_images, find_arch_name(vm->arch),
+				p->images, err) < 0)
 		return error_wrap(err, "%s", file);
 	if (p->m.ignored[0])
 		(void)fprintf(stderr, "tatamictl pod: %s: ignored: %s\n", file, p->m.ignored);

@@ -126,6 +126,9 @@ struct manifest_container {
 	bool read_only, privileged, no_new_privileges;
 	enum manifest_seccomp seccomp;
 	bool terminal, keeps_stdin;
+	/* from the image: nobody may write its disk; signal for the end, 0: SIGTERM */
+	bool has_read_only_image;
+	int stop_signal;
 	/* bytes, 0: no limit */
 	uint64_t memory;
 	/* thousandths of a processor, 0: no limit; and as requested */

@@ -547,7 +547,8 @@ static void
 podrun_terminate(struct container *c)
 {
 	c->stopping = STOP_TERM;
-	podrun_send_signal(c->run, c->id, c->id, SIGTERM);
+	podrun_send_signal(c->run, c->id, c->id,
+			   c->m->stop_signal ? (uint32_t)c->m->stop_signal : SIGTERM);
 }
 
 static void

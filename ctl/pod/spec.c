@@ -75,32 +75,84 @@ podspec_is_image(const struct podspec_image *option, const char *image)
 	return n == option->n_name && strncmp(base, option->name, n) == 0;
 }
 
+const char *
+podspec_image_path(const struct podspec_image *options, size_t n, const char *image)
+{
+	for (size_t i = 0; i < n; i++)
+		if (podspec_is_image(&options[i], image))
+			return options[i].path;
+	return image;
+}
+
 int
-podspec_find_images(struct manifest *m, const struct podspec_image *images, size_t n,
-		    struct error *err)
+podspec_open_images(struct manifest *m, const struct podspec_image *options, size_t n,
+		    const char *arch, struct image *images, struct error *err)
 {
 	for (size_t i = 0; i < m->n_containers; i++) {
 		struct manifest_container *c = &m->containers[i];
-		size_t k = 0;
+		const char *path = podspec_image_path(options, n, c->image);
 
-		while (k < n && !podspec_is_image(&images[k], c->image))
-			k++;
-		if (k < n) {
-			c->image = images[k].path;
-		} else if (!strchr(c->image, '/') || access(c->image, F_OK) < 0) {
-			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "line %u: spec.%s[%zu].image: unknown image %.100s: "
-					 "--image NAME=DIR tells where it is",
-					 c->line, c->is_init ? "initContainers" : "containers",
-					 c->is_init ? i : i - m->n_init, c->image);
+		if (image_open(&images[i], path, arch, err) < 0 ||
+		    podspec_apply_image(m, c, &images[i], err) < 0) {
+			err->code = ERROR_INVALID_ARGUMENT;
+			return error_wrap(err, "line %u: spec.%s[%zu].image", c->line,
+					  c->is_init ? "initContainers" : "containers",
+					  c->is_init ? i : i - m->n_init);
 		}
-		if (!c->command)
-			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "line %u: spec.%s[%zu]: command is missing, and image "
-					 "%.100s has none",
-					 c->line, c->is_init ? "initContainers" : "containers",
-					 c->is_init ? i : i - m->n_init, c->image);
 	}
+	return 0;
+}
+
+/* Counts the entries of a list that ends with NULL, or is NULL. */
+static size_t
+podspec_count(const char *const *list)
+{
+	size_t n = 0;
+
+	while (list && list[n])
+		n++;
+	return n;
+}
+
+int
+podspec_apply_image(struct manifest *m, struct manifest_container *c, const struct image *image,
+		    struct error *err)
+{
+	const struct image_config *config = &image->config;
+	struct account account = { 0 };
+	size_t n = c->n_env;
+
+	c->has_read_only_image = image->has_config;
+	if (image->has_config) {
+		/* As in Kubernetes, a command also replaces the arguments of the image. */
+		if (!c->command) {
+			if (!c->args && podspec_count(config->cmd))
+				c->args = (const char **)(uintptr_t)config->cmd;
+			if (podspec_count(config->entrypoint))
+				c->command = (const char **)(uintptr_t)config->entrypoint;
+		}
+		c->env = (char **)(uintptr_t)image_env(config, (const char *const *)c->env, &n,
+						       &m->texts);
+		if (!c->env)
+			return error_nomem(err, "reading an image");
+		c->n_env = n;
+		if (!c->cwd && config->cwd[0])
+			c->cwd = config->cwd;
+		if (c->uid < 0) {
+			if (image_find_user(image, config->user, &account, err) < 0)
+				return -1;
+			c->uid = account.uid;
+			c->gid = c->gid < 0 ? (int64_t)account.gid : c->gid;
+		}
+		if (config->stop_signal[0])
+			c->stop_signal = image_signal(config->stop_signal);
+	}
+	if (c->run_as_non_root && c->uid <= 0)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "runAsNonRoot, but its user is 0");
+	if (!c->command && (!image->has_config || !c->args))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "%.100s names no program, and command is missing", c->image);
+	c->image = image->path;
 	return 0;
 }
 
@@ -109,7 +161,8 @@ podspec_shares(struct manifest *m, const char *files, enum share_kind kind, bool
 	       struct vm_options *vm, struct error *err)
 {
 	for (size_t i = 0; i < m->n_containers; i++)
-		if (podspec_add_share(vm, kind, m->containers[i].image, true, !writable, err) < 0)
+		if (podspec_add_share(vm, kind, m->containers[i].image, true,
+				      !writable || m->containers[i].has_read_only_image, err) < 0)
 			return error_wrap(err, "image of container %s", m->containers[i].name);
 	if (podspec_add_share(vm, kind, files, false, false, err) < 0)
 		return -1;
@@ -356,15 +409,22 @@ podspec_describe(const struct podspec *p, struct arena *a, size_t i, struct cont
 		.terminal = c->terminal,
 		.read_only = c->read_only,
 		.privileged = c->privileged,
-		.has_layer = !p->writable,
+		.has_layer = !p->writable || c->has_read_only_image,
 		.shares = &p->vm->shares[i],
 	};
 	env[o->n_env++] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	env[o->n_env] = arena_printf(a, "HOSTNAME=%s", p->m->hostname);
 	if (!env[o->n_env++])
 		return -1;
-	for (size_t k = 0; k < c->n_env; k++)
-		env[o->n_env++] = c->env[k];
+	/* Of several with one name, programs may take any: only the last remains. */
+	for (size_t k = 0; k < c->n_env; k++) {
+		size_t length = strcspn(c->env[k], "=") + 1, at = 0;
+
+		while (at < o->n_env && strncmp(env[at], c->env[k], length) != 0)
+			at++;
+		env[at] = c->env[k];
+		o->n_env += at == o->n_env;
+	}
 	return 0;
 }
 

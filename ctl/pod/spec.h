@@ -3,6 +3,7 @@
 #pragma once
 
 #include "agent.pb-c.h"
+#include "ctl/image/image.h"
 #include "ctl/pod/manifest.h"
 #include "ctl/vm/vm.h"
 #include "lib/arena.h"
@@ -27,10 +28,19 @@ struct podspec_image {
 	size_t n_name;
 };
 
-/* Replaces the image of each container by a path: that of the first of the n options that has its
- * name, in which registry, tag and digest may be missing; or the image itself if it is a path.
- * Returns -1 and err (INVALID_ARGUMENT) with the line of the first for which there is none. */
-int podspec_find_images(struct manifest *m, const struct podspec_image *images, size_t n,
+/* Returns where an image is: the path of the first of the n options that has its name, in which
+ * registry, tag and digest may be missing; or else the image itself. */
+const char *podspec_image_path(const struct podspec_image *options, size_t n, const char *image);
+
+/* Opens the image of each container, and completes the description with its configuration.
+ * images[] has an element for each container, which the caller closes in any case. Returns -1 and
+ * err (INVALID_ARGUMENT) with the line of the first container that fails. */
+int podspec_open_images(struct manifest *m, const struct podspec_image *options, size_t n,
+			const char *arch, struct image *images, struct error *err);
+
+/* Completes a container's description: path of the root, command, variables, directory, user, stop
+ * signal. */
+int podspec_apply_image(struct manifest *m, struct manifest_container *c, const struct image *image,
 			struct error *err);
 
 /* Adds the shares of a pod: the containers' images, `files` (files.h), then directories of the

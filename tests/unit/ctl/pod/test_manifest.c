@@ -432,9 +432,7 @@ Test(manifest, images_by_name)
 		{ "registry.example/busybox=/r", "/r", 24 },
 		{ "busybox=/b", "/b", 7 },
 	};
-	static const struct {
-		const char *image, *path;
-	} rows[] = {
+	static const char *const rows[][2] = {
 		{ "nginx", "/n" },
 		{ "nginx:1.25", "/n" },
 		{ "docker.io/library/nginx:1.25@sha256:00", "/n" },
@@ -443,30 +441,13 @@ Test(manifest, images_by_name)
 		{ "busybox:1.36", "/b" },
 		{ "registry.example/busybox:1", "/r" },
 		{ "other.example/busybox", "/b" },
-		{ "/", "/" },
-		{ "nginx-unprivileged", NULL },
-		{ "/no/such/place", NULL },
-		{ "perl", NULL },
+		{ "nginx-unprivileged", "nginx-unprivileged" },
+		{ "/some/place", "/some/place" },
 	};
-	char text[512];
 
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct error err = ERROR_INIT;
-		int r;
-
-		(void)snprintf(text, sizeof(text),
-			       "metadata: {name: p}\nspec:\n  containers:\n  - name: c\n"
-			       "    image: %s\n    command: [x]\n",
-			       rows[i].image);
-		manifest_release(&m);
-		REQUIRE_OK(manifest_parse(&m, text, strlen(text), &guest, &err), &err);
-		r = podspec_find_images(&m, images, ARRAY_LEN(images), &err);
-		CHECK_EQ(r, rows[i].path ? 0 : -1, "%s", rows[i].image);
-		if (rows[i].path)
-			CHECK_STR(m.containers[0].image, rows[i].path);
-		else
-			CHECK_HAS(err.msg, "line 5: spec.containers[0].image: unknown image");
-	}
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		CHECK_STR(podspec_image_path(images, ARRAY_LEN(images), rows[i][0]), rows[i][1],
+			  "%s", rows[i][0]);
 }
 
 static int
@@ -474,6 +455,74 @@ parse(const char *text, struct error *err)
 {
 	manifest_release(&m);
 	return manifest_parse(&m, text, strlen(text), &guest, err);
+}
+
+/* The configuration of an image completes a container, whose own fields count more. */
+Test(manifest, configurations_of_images)
+{
+	static const char *const entrypoint[] = { "/entry", "-e", NULL };
+	static const char *const cmd[] = { "serve", NULL };
+	static const char *const env[] = { "A=image", "B=image", NULL };
+	static const struct {
+		const char *fields;
+		/* command and arguments, and the rest, joined; NULL: an error */
+		const char *args, *rest;
+	} rows[] = {
+		{ "", "/entry -e serve", "A=image B=image /srv 7 8" },
+		{ ", \"args\":[\"x\"]", "/entry -e x", "A=image B=image /srv 7 8" },
+		{ ", \"command\":[\"y\"]", "y", "A=image B=image /srv 7 8" },
+		{ ", \"command\":[\"y\"],\"args\":[\"x\"],\"workingDir\":\"/w\","
+		  "\"env\":[{\"name\":\"B\",\"value\":\"pod\"}],"
+		  "\"securityContext\":{\"runAsUser\":5}",
+		  "y x", "A=image B=pod /w 5 -1" },
+		{ ", \"securityContext\":{\"runAsGroup\":9,\"runAsNonRoot\":true}",
+		  "/entry -e serve", "A=image B=image /srv 7 9" },
+	};
+	struct image image = { .path = "/root.img",
+			       .has_config = true,
+			       .config = { entrypoint, cmd, env, "7:8", "/srv", "SIGQUIT" } };
+	char text[512];
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct manifest_container *c = &m.containers[0];
+		struct error err = ERROR_INIT;
+		char args[128] = "", rest[128] = "";
+
+		(void)snprintf(text, sizeof(text),
+			       POD("\"containers\":[{\"name\":\"c\",\"image\":\"i\"%s}]"),
+			       rows[i].fields);
+		REQUIRE_OK(parse(text, &err), &err);
+		REQUIRE_OK(podspec_apply_image(&m, c, &image, &err), &err);
+		for (const char **w = c->command; w && *w; w++)
+			(void)snprintf(args + strlen(args), sizeof(args) - strlen(args), "%s%s",
+				       args[0] ? " " : "", *w);
+		for (const char **w = c->args; w && *w; w++)
+			(void)snprintf(args + strlen(args), sizeof(args) - strlen(args), "%s%s",
+				       args[0] ? " " : "", *w);
+		for (size_t k = 0; k < c->n_env; k++)
+			(void)snprintf(rest + strlen(rest), sizeof(rest) - strlen(rest), "%s ",
+				       c->env[k]);
+		(void)snprintf(rest + strlen(rest), sizeof(rest) - strlen(rest), "%s %lld %lld",
+			       c->cwd, (long long)c->uid, (long long)c->gid);
+		CHECK(strcmp(args, rows[i].args) == 0, "%s: %s", rows[i].fields, args);
+		CHECK(strcmp(rest, rows[i].rest) == 0, "%s: %s", rows[i].fields, rest);
+		CHECK_EQ(c->stop_signal, 3);
+		CHECK_STR(c->image, "/root.img");
+	}
+}
+
+Test(manifest, images_without_a_program)
+{
+	struct image image = { .path = "/dir" };
+	struct error err = ERROR_INIT;
+
+	REQUIRE_OK(parse(POD("\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]"), &err), &err);
+	CHECK_EQ(podspec_apply_image(&m, &m.containers[0], &image, &err), -1);
+	CHECK_HAS(err.msg, "i names no program, and command is missing");
+	REQUIRE_OK(parse(POD(CONTAINERS(",\"securityContext\":{\"runAsNonRoot\":true}")), &err),
+		   &err);
+	CHECK_EQ(podspec_apply_image(&m, &m.containers[0], &image, &err), -1);
+	CHECK_HAS(err.msg, "runAsNonRoot, but its user is 0");
 }
 
 Test(manifest, invalid)
