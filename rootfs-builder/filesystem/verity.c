@@ -97,11 +97,13 @@ verity_kernel_parameters(const struct verity *v, const char *data_device, const 
 	unsigned long long blocks = v->data_blocks;
 	char *text;
 
+	/* Without waitfor, which Linux has since 6.2, the kernel tries once to make the device, and
+	 * then waits forever for it if the disk was found a moment too late. */
 	if (asprintf(&text,
 		     "dm-mod.create=\"dm-verity,,,ro,0 %llu verity 1 %s %s %d %d %llu 0 sha256 %s "
-		     "%s\" root=/dev/dm-0",
+		     "%s\" dm-mod.waitfor=%s,%s root=/dev/dm-0",
 		     blocks * (VERITY_BLOCK / 512), data_device, hash_device, VERITY_BLOCK,
-		     VERITY_BLOCK, blocks, v->root_hash, v->salt) < 0)
+		     VERITY_BLOCK, blocks, v->root_hash, v->salt, data_device, hash_device) < 0)
 		return NULL;
 	return text;
 }
