@@ -15,7 +15,7 @@ _tatami_initrd()
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return ;;
 	-c|--compress)
-		words='none gzip zstd xz lz4' ;;
+		words='none gzip zstd xz xz-plain lz4' ;;
 	--arch)
 		words='x86_64 aarch64 riscv64 s390x' ;;
 	--owner|--module|--max-size|--epoch)

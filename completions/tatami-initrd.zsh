@@ -14,7 +14,7 @@ _arguments \
 	'*--module[one more module]:name: ' \
 	'--no-default-modules[only modules named with --module]' \
 	'--modules-as-is[leave compressed modules compressed]' \
-	'(-c --compress)'{-c,--compress}'[compression]:method:(none gzip zstd xz lz4)' \
+	'(-c --compress)'{-c,--compress}'[compression]:method:(none gzip zstd xz xz-plain lz4)' \
 	'--max-size[fail above this size]:size: ' \
 	'--arch[machine of the guest]:machine:(x86_64 aarch64 riscv64 s390x)' \
 	'--epoch[time of all files]:seconds: ' \

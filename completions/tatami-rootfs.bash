@@ -17,7 +17,7 @@ _tatami_rootfs()
 	-f|--format)
 		words='initrd disk dir tar oci' ;;
 	-c|--compress)
-		words='none gzip zstd xz lz4' ;;
+		words='none gzip zstd xz xz-plain lz4' ;;
 	--arch)
 		words='x86_64 aarch64 riscv64 s390x' ;;
 	--filesystem)

@@ -33,7 +33,7 @@ _arguments \
 	'--no-prune[keep documentation and translations]' \
 	'--refresh[read recent package lists again]' \
 	'*--owner[owner of one path]:UID\:GID\:PATH: ' \
-	'(-c --compress)'{-c,--compress}'[compression]:method:(none gzip zstd xz lz4)' \
+	'(-c --compress)'{-c,--compress}'[compression]:method:(none gzip zstd xz xz-plain lz4)' \
 	'--filesystem[file system of a disk]:type:(ext4 erofs squashfs xfs)' \
 	'--partitions[partition table of a disk]:table:(none mbr gpt)' \
 	'--verity[add a hash tree]' \

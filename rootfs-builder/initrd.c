@@ -70,10 +70,10 @@ initrd_fill(const struct initrd_spec *spec, struct image *image, uint16_t machin
 }
 
 static int
-initrd_pack(const struct initrd_spec *spec, struct image *image, int fd,
+initrd_pack(const struct initrd_spec *spec, struct image *image, uint16_t machine, int fd,
 	    struct initrd_result *result, struct error *err)
 {
-	struct packer *packer = packer_new(fd, spec->format, err);
+	struct packer *packer = packer_new(fd, pack_format_for(spec->format, machine), err);
 	int r;
 
 	if (!packer)
@@ -97,7 +97,7 @@ initrd_write_out(const struct initrd_spec *spec, struct image *image, uint16_t m
 		spec->note(losses, spec->note_data);
 	if (hostfile_create(&file, spec->output, err) < 0)
 		return -1;
-	r = initrd_pack(spec, image, file.fd, result, err);
+	r = initrd_pack(spec, image, machine, file.fd, result, err);
 	if (r == 0)
 		r = verify_archive(file.fd, image, spec->epoch, machine, !spec->keep_init, err);
 	if (r == 0 && spec->max_size && result->size > spec->max_size)

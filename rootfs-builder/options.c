@@ -94,7 +94,7 @@ static const struct option_row rows[] = {
 	ROW(GENERAL, 0, "epoch", "SECONDS", SECONDS, BOTH, build.epoch,
 	    "time of all files (default: SOURCE_DATE_EPOCH, or 2025)"),
 	ROW(GENERAL, 'c', "compress", "HOW", COMPRESSION, BOTH, build.compress,
-	    "none, gzip (default; any kernel unpacks it), zstd, xz, lz4"),
+	    "none, gzip (default; any kernel unpacks it), zstd, xz, xz-plain, lz4"),
 	ROW(GENERAL, 0, "max-size", "N", SIZE, BOTH, build.max_size,
 	    "fail if the result is larger (suffixes K, M, G)"),
 	ROW(OUTPUTS, 0, "filesystem", "TYPE", TEXT, ROOTFS, build.filesystem,
@@ -335,7 +335,8 @@ options_take(struct options *options, const struct option_row *row, const char *
 		return pack_format_parse(value, to)
 			       ? -1
 			       : options_refuse(options,
-						"invalid --%s %s: not none, gzip, zstd, xz or lz4",
+						"invalid --%s %s: not none, gzip, zstd, xz, "
+						"xz-plain or lz4",
 						row->name, value);
 	}
 	return -1;

@@ -20,10 +20,19 @@ enum pack_format {
 	PACK_XZ,
 	/* The legacy format of lz4, which the kernel unpacks. For writing only. */
 	PACK_LZ4,
+	/* xz that never gets a filter: see pack_format_for(). For writing only. */
+	PACK_XZ_PLAIN,
+	/* xz with the filter for x86 programs, which a kernel unpacks if it has CONFIG_XZ_DEC_X86.
+	 * For writing only. */
+	PACK_XZ_X86,
 };
 
-/* Parses "none", "gzip", "zstd", "xz" or "lz4". Returns false for anything else. */
+/* Parses "none", "gzip", "zstd", "xz", "xz-plain" or "lz4". Returns false for anything else. */
 bool pack_format_parse(const char *name, enum pack_format *out);
+
+/* Returns the format for an initrd with programs for this machine (EM_X86_64, ...): xz gets the
+ * filter for its programs if there is one. */
+enum pack_format pack_format_for(enum pack_format format, uint16_t machine);
 
 struct packer;
 

@@ -120,6 +120,8 @@ unpack_start(struct unpacker *unpacker, struct error *err)
 		unpacker->zstd = ZSTD_createDStream();
 		return unpacker->zstd ? 0 : error_nomem(err, "starting zstd");
 	case PACK_XZ:
+	case PACK_XZ_PLAIN:
+	case PACK_XZ_X86:
 		unpacker->xz = (lzma_stream)LZMA_STREAM_INIT;
 		unpacker->xz_open = lzma_stream_decoder(&unpacker->xz, XZ_MEMORY_MAX, 0) == LZMA_OK;
 		return unpacker->xz_open ? 0 : error_nomem(err, "starting xz");

@@ -20,7 +20,7 @@ initrd_write(struct build *build, const char *to, struct error *err)
 		return error_sys(err, "failed to create the archive");
 	if (cpio_describe_losses(&build->image, losses, sizeof(losses)))
 		report_warn(build->report, "%s", losses);
-	packer = packer_new(fd, spec->compress, err);
+	packer = packer_new(fd, pack_format_for(spec->compress, spec->machine), err);
 	if (!packer)
 		return -1;
 	r = cpio_write(&build->image, spec->epoch, packer, err);

@@ -102,7 +102,7 @@ fi
 rows()
 {
 	local compress partitions
-	for compress in none gzip zstd xz; do
+	for compress in none gzip zstd xz xz-plain; do
 		echo "initrd $compress"
 	done
 	for partitions in mbr gpt none; do

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Compressed streams: round trips, and corrupt input. */
+#include <elf.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -16,7 +17,7 @@ static const struct {
 	enum pack_format format;
 } formats[] = {
 	{ "none", PACK_NONE }, { "gzip", PACK_GZIP }, { "zstd", PACK_ZSTD },
-	{ "xz", PACK_XZ },     { "lz4", PACK_LZ4 },
+	{ "xz", PACK_XZ },     { "lz4", PACK_LZ4 },   { "xz-plain", PACK_XZ_PLAIN },
 };
 
 /* Partly compressible data: neither constant nor random. */
@@ -111,6 +112,36 @@ Test(pack, large_gzip)
 	REQUIRE_EQ(got, n);
 	CHECK(!memcmp(back, bytes, n));
 	REQUIRE_EQ(run_program(dir, NULL, list, &out), 0, "%s", out);
+}
+
+/* The id of the first filter of a block of xz, after the headers of stream and block. */
+static unsigned
+first_filter(enum pack_format format)
+{
+	const char *file = path_in(scratch_dir(NULL), "x");
+	auto_free uint8_t *back = NULL;
+	struct error err = ERROR_INIT;
+	uint8_t *bytes;
+	size_t n;
+
+	pack_to(file, format, (const uint8_t *)"\xe8\0\0\0\0 call", 10);
+	bytes = get_file(file, &n);
+	REQUIRE_GT(n, (size_t)16);
+	REQUIRE_OK(unpack_file(file, 100, &back, &n, &err), &err);
+	CHECK(n == 10 && !memcmp(back, "\xe8\0\0\0\0 call", 10));
+	return bytes[14];
+}
+
+/* An initrd with x86 programs has the filter for them, unless it was asked to have none. */
+Test(pack, filter_for_programs)
+{
+	enum { LZMA2 = 0x21, X86 = 0x04 };
+
+	CHECK_EQ(first_filter(pack_format_for(PACK_XZ, EM_X86_64)), (unsigned)X86);
+	CHECK_EQ(first_filter(pack_format_for(PACK_XZ, EM_AARCH64)), (unsigned)LZMA2);
+	CHECK_EQ(first_filter(pack_format_for(PACK_XZ_PLAIN, EM_X86_64)), (unsigned)LZMA2);
+	CHECK_EQ(first_filter(PACK_XZ), (unsigned)LZMA2);
+	CHECK_EQ(pack_format_for(PACK_GZIP, EM_X86_64), PACK_GZIP);
 }
 
 /* gzip, zstd and xz read our output, and we read theirs. */
