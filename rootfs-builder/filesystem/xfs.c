@@ -89,17 +89,10 @@ xfs_make(struct build *build, const char *to, struct error *err)
 	auto_free char *prototype = work_path(build->work, "xfs.prototype", err);
 	char uuid[37], checksums[96];
 	/* Options whose defaults depend on the version or the host. DAX excludes shared extents. */
-	const char *argv[] = { "mkfs.xfs",
-			       "-qf",
-			       "-Ltatami-root",
-			       "-bsize=4096",
-			       "-ssize=512",
-			       "-dnoalign",
-			       "-isize=512,sparse=1,nrext64=0",
-			       checksums,
-			       "-p",
-			       prototype,
-			       to,
+	const char *argv[] = { "mkfs.xfs", "-qf", "-Ltatami-root", "-bsize=4096",
+			       /* The device that checks a hash tree has sectors of this size. */
+			       build->spec->verity ? "-ssize=4096" : "-ssize=512", "-dnoalign",
+			       "-isize=512,sparse=1,nrext64=0", checksums, "-p", prototype, to,
 			       NULL };
 	const char *check_argv[] = { "xfs_repair", "-n", "-f", to, NULL };
 	struct tool tool = { .argv = argv,
