@@ -2,7 +2,7 @@
 # bash completion of tatamictl
 
 # _tatamictl_vms: the names of the VMs that run in the background
-_tatamictl_vms() { "${COMP_WORDS[0]}" ps 2>/dev/null | awk 'NR > 1 { print $1 }'; }
+_tatamictl_vms() { "${COMP_WORDS[0]}" ps -q 2>/dev/null; }
 
 # _tatamictl_attached VM: the ids of what was attached to it
 _tatamictl_attached() { "${COMP_WORDS[0]}" attach --list "$1" 2>/dev/null | awk '{ print $1 }'; }
@@ -30,7 +30,7 @@ _tatamictl()
 
 	COMPREPLY=()
 	if test "$COMP_CWORD" = 1; then
-		_tatamictl_words 'run boot pod attach detach ps exec stop images pull rmi rpc --help --version'
+		_tatamictl_words 'run boot pod attach detach ps exec logs stats inspect wait stop rm images pull rmi rpc --help --version'
 		return
 	fi
 	for ((i = 2; i < COMP_CWORD; i++)); do
@@ -73,7 +73,7 @@ _tatamictl()
 	*:--log)
 		_tatamictl_words 'error warn info debug'
 		return ;;
-	*:--attach|*:--env|*:--cwd|*:--user|*:--hostname|*:--scratch|*:--entrypoint|*:--stop-signal|*:--guest-proc|*:--memory|*:--cpus|*:--max-memory|*:--max-cpus|*:--hotplug-ports|*:--publish|*:--append|*:--qemu-arg|*:--name|*:--container|*:-[ewupc])
+	*:--attach|*:--env|*:--cwd|*:--user|*:--hostname|*:--scratch|*:--entrypoint|*:--stop-signal|*:--guest-proc|*:--memory|*:--cpus|*:--max-memory|*:--max-cpus|*:--hotplug-ports|*:--publish|*:--append|*:--qemu-arg|*:--name|*:--container|*:--tail|logs:-n|*:-[ewupc])
 		return ;;
 	esac
 	case ${COMP_WORDS[1]}:$word in
@@ -112,13 +112,27 @@ _tatamictl()
 		else
 			_tatamictl_words "$(_tatamictl_attached "${COMP_WORDS[2]}")"
 		fi ;;
-	exec:*|stop:*)
+	ps:*)
+		_tatamictl_words '--all --quiet --json --help' ;;
+	logs:-*)
+		_tatamictl_words '--container --follow --tail --timestamps --help' ;;
+	stats:-*)
+		_tatamictl_words '--container --json --help' ;;
+	stop:-*)
+		_tatamictl_words '--all --help' ;;
+	rm:-*)
+		_tatamictl_words '--all --force --help' ;;
+	inspect:-*|wait:-*)
+		_tatamictl_words --help ;;
+	logs:*|inspect:*|wait:*|rm:*)
+		_tatamictl_words "$("${COMP_WORDS[0]}" ps -aq 2>/dev/null)" ;;
+	exec:*|stop:*|stats:*)
 		_tatamictl_words "$(_tatamictl_vms)" ;;
 	rpc:-*)
 		_tatamictl_words '--list --timeout --raw --compact --help' ;;
 	rpc:*)
 		if test $n = 0; then
-			_tatamictl_words 'unix:// vsock:// tcp:// hvsock://'
+			_tatamictl_words "unix:// vsock:// tcp:// hvsock:// $(_tatamictl_vms)"
 			compopt -o nospace
 		elif test $n = 1; then
 			_tatamictl_words "$(_tatamictl_methods)"

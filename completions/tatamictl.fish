@@ -2,7 +2,11 @@
 # fish completion of tatamictl
 
 function __tatamictl_vms
-    tatamictl ps 2>/dev/null | awk 'NR > 1 { print $1 }'
+    tatamictl ps -q 2>/dev/null
+end
+
+function __tatamictl_all
+    tatamictl ps -aq 2>/dev/null
 end
 
 function __tatamictl_attached
@@ -38,7 +42,12 @@ complete -c tatamictl -n __fish_use_subcommand -a ps -d 'List the running VMs'
 complete -c tatamictl -n __fish_use_subcommand -a attach -d 'Plug a device into a running VM'
 complete -c tatamictl -n __fish_use_subcommand -a detach -d 'Remove what was attached'
 complete -c tatamictl -n __fish_use_subcommand -a exec -d 'Run a process in the container of a VM'
+complete -c tatamictl -n __fish_use_subcommand -a logs -d 'Print the output of a container in the background'
+complete -c tatamictl -n __fish_use_subcommand -a stats -d 'Print processor time, memory and tasks of a container'
+complete -c tatamictl -n __fish_use_subcommand -a inspect -d 'Print what is known of a VM'
+complete -c tatamictl -n __fish_use_subcommand -a wait -d 'Wait for the end of a VM'
 complete -c tatamictl -n __fish_use_subcommand -a stop -d 'End a VM'
+complete -c tatamictl -n __fish_use_subcommand -a rm -d 'Remove what is kept of a VM that has ended'
 complete -c tatamictl -n __fish_use_subcommand -a images -d 'List the images that were unpacked'
 complete -c tatamictl -n __fish_use_subcommand -a pull -d 'Download an image'
 complete -c tatamictl -n __fish_use_subcommand -a rmi -d 'Remove images that were unpacked'
@@ -102,7 +111,17 @@ complete -c tatamictl -n '__tatamictl_in attach' -l list -x -a '(__tatamictl_vms
 complete -c tatamictl -n '__tatamictl_in attach detach; and __tatamictl_has 2' -a '(__tatamictl_vms)'
 complete -c tatamictl -n '__tatamictl_in attach; and __tatamictl_has 3' -a 'type=blk,source= type=scsi,source= type=nic type=memory,size= type=cpu'
 complete -c tatamictl -n '__tatamictl_in detach; and __tatamictl_has 3' -a '(__tatamictl_attached)'
-complete -c tatamictl -n '__tatamictl_in exec stop' -a '(__tatamictl_vms)'
+complete -c tatamictl -n '__tatamictl_in exec stop stats' -a '(__tatamictl_vms)'
+complete -c tatamictl -n '__tatamictl_in logs inspect wait rm' -a '(__tatamictl_all)'
+complete -c tatamictl -n '__tatamictl_in ps' -s a -l all -d 'Also those that have ended'
+complete -c tatamictl -n '__tatamictl_in ps' -s q -l quiet -d 'Only the names'
+complete -c tatamictl -n '__tatamictl_in ps stats' -l json -d 'Print JSON'
+complete -c tatamictl -n '__tatamictl_in logs stats' -s c -l container -x -d 'Container'
+complete -c tatamictl -n '__tatamictl_in logs' -s f -l follow -d 'Go on until the VM ends'
+complete -c tatamictl -n '__tatamictl_in logs' -s n -l tail -x -d 'Only the last lines'
+complete -c tatamictl -n '__tatamictl_in logs' -s t -l timestamps -d 'Begin each line with its time'
+complete -c tatamictl -n '__tatamictl_in stop rm' -s a -l all -d 'All VMs'
+complete -c tatamictl -n '__tatamictl_in rm' -s f -l force -d 'End those that run'
 complete -c tatamictl -n '__tatamictl_in exec' -s p -l privileged -d 'All capabilities'
 complete -c tatamictl -n '__tatamictl_in exec' -s t -l tty -d 'Give the process a terminal'
 complete -c tatamictl -n '__tatamictl_in exec' -s i -l interactive -d 'Pass standard input on'

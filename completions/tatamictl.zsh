@@ -5,7 +5,14 @@
 _tatamictl_vms()
 {
 	local -a names
-	names=(${(f)"$(tatamictl ps 2>/dev/null | awk 'NR > 1 { print $1 }')"})
+	names=(${(f)"$(tatamictl ps -q 2>/dev/null)"})
+	compadd -a names
+}
+
+_tatamictl_all()
+{
+	local -a names
+	names=(${(f)"$(tatamictl ps -aq 2>/dev/null)"})
 	compadd -a names
 }
 
@@ -43,7 +50,12 @@ _tatamictl()
 		'attach:plug a device into a running VM'
 		'detach:remove what was attached'
 		'exec:run a process in the container of a VM'
+		'logs:print the output of a container in the background'
+		'stats:print processor time, memory and tasks of a container'
+		'inspect:print what is known of a VM'
+		'wait:wait for the end of a VM'
 		'stop:end a VM'
+		'rm:remove what is kept of a VM that has ended'
 		'images:list the images that were unpacked'
 		'pull:download an image'
 		'rmi:remove images that were unpacked'
@@ -135,7 +147,27 @@ _tatamictl()
 				'--keep[let the process go on without its client]' '(- *)--help[print a summary]' \
 				'1:VM:_tatamictl_vms' && ret=0 ;;
 		stop)
-			_arguments '1:VM:_tatamictl_vms' && ret=0 ;;
+			_arguments '(-a --all)'{-a,--all}'[all that run]' '(- *)--help[print a summary]' \
+				'*:VM:_tatamictl_vms' && ret=0 ;;
+		ps)
+			_arguments '(-a --all)'{-a,--all}'[also those that have ended]' \
+				'(-q --quiet)'{-q,--quiet}'[only the names]' '--json[an array of objects]' \
+				'(- *)--help[print a summary]' && ret=0 ;;
+		logs)
+			_arguments '(-c --container)'{-c,--container}'[container]:container: ' \
+				'(-f --follow)'{-f,--follow}'[go on until the VM ends]' \
+				'(-n --tail)'{-n,--tail}'[only the last lines]:lines: ' \
+				'(-t --timestamps)'{-t,--timestamps}'[begin each line with its time]' \
+				'(- *)--help[print a summary]' '1:VM:_tatamictl_all' && ret=0 ;;
+		stats)
+			_arguments '(-c --container)'{-c,--container}'[container]:container: ' \
+				'--json[the whole reply]' '(- *)--help[print a summary]' '1:VM:_tatamictl_vms' && ret=0 ;;
+		inspect|wait)
+			_arguments '(- *)--help[print a summary]' '*:VM:_tatamictl_all' && ret=0 ;;
+		rm)
+			_arguments '(-a --all)'{-a,--all}'[all that have ended]' \
+				'(-f --force)'{-f,--force}'[end those that run]' '(- *)--help[print a summary]' \
+				'*:VM:_tatamictl_all' && ret=0 ;;
 		rpc)
 			_arguments '(2 3)--list[list the methods]' '--timeout[seconds to wait]:seconds: ' \
 				'--raw[write the bytes of the reply]' '--compact[print the reply on one line]' \

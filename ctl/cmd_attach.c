@@ -62,17 +62,6 @@ attach_complain(const char *command, const struct error *err)
 	return err->code == ERROR_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
 }
 
-/* Reads the state of a VM that runs. */
-static int
-attach_find_vm(const char *name, struct vm_state *state, struct error *err)
-{
-	if (state_read(name, state, err) < 0)
-		return -1;
-	if (!state_is_alive(state))
-		return error_set(err, ERROR_UNAVAILABLE, "VM %s no longer runs", name);
-	return 0;
-}
-
 int
 cmd_attach(int argc, char **argv)
 {
@@ -91,7 +80,7 @@ cmd_attach(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	if (strcmp(argv[1], "--list") == 0) {
-		done = attach_find_vm(argv[2], &state, &err);
+		done = state_read_alive(argv[2], &state, &err);
 		if (done == 0)
 			done = qmp_open(&q, state.dir, &err);
 		if (done == 0)
@@ -100,7 +89,7 @@ cmd_attach(int argc, char **argv)
 	} else {
 		done = attach_parse(&r, argv[2], &err);
 		if (done == 0)
-			done = attach_find_vm(argv[1], &state, &err);
+			done = state_read_alive(argv[1], &state, &err);
 		if (done == 0)
 			done = attach_do(&state, &r, &err);
 	}
@@ -255,7 +244,7 @@ cmd_detach(int argc, char **argv)
 		(void)fprintf(stderr, "%s", detach_usage);
 		return EXIT_USAGE;
 	}
-	done = attach_find_vm(argv[1], &state, &err);
+	done = state_read_alive(argv[1], &state, &err);
 	if (done == 0)
 		done = qmp_open(&q, state.dir, &err);
 	if (done == 0)

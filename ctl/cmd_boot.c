@@ -9,6 +9,7 @@
 
 #include "ctl/commands.h"
 #include "ctl/options.h"
+#include "ctl/record.h"
 #include "ctl/session.h"
 #include "ctl/single.h"
 #include "ctl/vm/background.h"
@@ -25,6 +26,9 @@ static const char usage[] =
 struct booted {
 	struct run_options *o;
 	struct single_vm vm;
+	/* the end of the container */
+	int exit_code;
+	char error[256];
 };
 
 static int boot_start(void *self, const char *dir, struct error *err);
@@ -32,14 +36,15 @@ static const struct vm *boot_vm(void *self);
 static void boot_describe(void *self, struct vm_state *s);
 static void boot_look_after(void *self, int stop_fd);
 static void boot_end(void *self);
+static void boot_finish(void *self, struct vm_state *s);
 
 int
 cmd_boot(int argc, char **argv)
 {
 	auto_options struct run_options *o = calloc(1, sizeof(*o));
 	auto_free struct booted *b = calloc(1, sizeof(*b));
-	struct background background = { boot_start,      boot_vm,  boot_describe,
-					 boot_look_after, boot_end, b };
+	struct background background = { boot_start, boot_vm, boot_describe, boot_look_after,
+					 boot_end,   b,       boot_finish };
 	char dir[PATH_MAX], name[64];
 	struct error err = ERROR_INIT;
 
@@ -62,7 +67,8 @@ cmd_boot(int argc, char **argv)
 	if (state_dir(o->name, dir, sizeof(dir), &err) < 0 ||
 	    background_start(&background, dir, &err) < 0) {
 		if (err.errnum == EEXIST)
-			error_set(&err, ERROR_ALREADY_EXISTS, "a VM named %s already exists",
+			error_set(&err, ERROR_ALREADY_EXISTS,
+				  "a VM named %s already exists (see tatamictl ps -a, rm)",
 				  o->name);
 		(void)fprintf(stderr, "tatamictl boot: %s\n", err.msg);
 		return err.code == ERROR_INVALID_ARGUMENT ? EXIT_USAGE : exit_code_of(&err);
@@ -76,7 +82,12 @@ boot_start(void *self, const char *dir, struct error *err)
 {
 	struct booted *b = self;
 
-	return single_vm_start(&b->vm, b->o, dir, err);
+	if (single_vm_start(&b->vm, b->o, dir, err) < 0)
+		return -1;
+	if (b->o->no_container || record_single(dir, SINGLE_VM_CONTAINER, true, 0, err) == 0)
+		return 0;
+	single_vm_stop(&b->vm);
+	return -1;
 }
 
 static const struct vm *
@@ -111,7 +122,7 @@ boot_look_after(void *self, int stop_fd)
 {
 	struct booted *b = self;
 	struct single_vm *p = &b->vm;
-	char log[PATH_MAX + 32];
+	char log[PATH_MAX + 32], why[400];
 	struct error err = ERROR_INIT;
 	auto_close int pidfd = vm_pidfd(&p->vm);
 	auto_close int out = -1;
@@ -120,6 +131,7 @@ boot_look_after(void *self, int stop_fd)
 		.container_id = SINGLE_VM_CONTAINER,
 		.exec_id = SINGLE_VM_CONTAINER,
 		.in = -1,
+		.is_log = true,
 		.vm_pidfd = pidfd,
 		.stop_fd = stop_fd,
 		.stop_signal = b->o->stop_signal,
@@ -132,11 +144,29 @@ boot_look_after(void *self, int stop_fd)
 			continue;
 		return;
 	}
-	(void)snprintf(log, sizeof(log), "%s/output.log", p->vm.dir);
+	(void)snprintf(log, sizeof(log), "%s/" SINGLE_VM_CONTAINER ".log", p->vm.dir);
 	out = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	s.out = out;
 	s.err = out;
-	(void)session_run(&s, &err);
+	b->exit_code = session_run(&s, &err);
+	if (b->exit_code < 0) {
+		/* While it is stopped, the VM does not end by itself. */
+		if (vm_ends_within(&p->vm, 2000, why, sizeof(why)))
+			(void)snprintf(b->error, sizeof(b->error), "the VM has ended: %.200s", why);
+		else
+			(void)snprintf(b->error, sizeof(b->error), "%.250s", err.msg);
+		b->exit_code = 255;
+	}
+	(void)record_single(p->vm.dir, SINGLE_VM_CONTAINER, false, b->exit_code, &err);
+}
+
+static void
+boot_finish(void *self, struct vm_state *s)
+{
+	const struct booted *b = self;
+
+	s->exit_code = b->exit_code;
+	(void)snprintf(s->error, sizeof(s->error), "%s", b->error);
 }
 
 static void

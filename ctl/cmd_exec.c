@@ -1,56 +1,50 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tatamictl ps, exec, stop: use a VM that `boot` left running. */
-#include <errno.h>
-#include <fcntl.h>
+/* tatamictl exec: one more process in a container of a VM in the background. */
 #include <getopt.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent.pb-c.h"
 #include "ctl/commands.h"
+#include "ctl/record.h"
 #include "ctl/session.h"
-#include "ctl/single.h"
 #include "ctl/spec.h"
 #include "ctl/vm/state.h"
 #include "ctl/warden.h"
 #include "lib/arena.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
-#include "lib/io.h"
 #include "lib/parse.h"
-#include "lib/path.h"
 #include "lib/sys.h"
 #include "lib/ttrpc/client.h"
 
-#define STOP_TIMEOUT_MS 30000
 #define CALL_TIMEOUT_MS 60000
 #define ENV_MAX         32
 
 struct exec_options {
 	struct container_options process;
 	const char *env[ENV_MAX];
-	bool interactive, keep;
+	bool interactive, keep, has_cwd, has_user;
 	const char *vm, *container;
 	char id[160];
 };
 
 static const char exec_usage[] =
 	"usage: tatamictl exec [OPTION…] NAME -- COMMAND [ARGUMENT…]\n"
-	"Runs a process in the container of VM NAME. Passes on stdio, signals and the exit\n"
-	"code. When this command is gone (its terminal was closed, or it was killed), the\n"
-	"process gets SIGHUP and, 5 seconds later, SIGKILL.\n"
+	"Runs a process in the container of VM NAME, with the environment, directory, user\n"
+	"and capabilities of the container. Passes on stdio, signals and the exit code. When\n"
+	"this command is gone (its terminal was closed, or it was killed), the process gets\n"
+	"SIGHUP and, 5 seconds later, SIGKILL.\n"
 	"\n"
 	"  -c, --container NAME   the container (default: the first)\n"
 	"  -i, --interactive      pass standard input on\n"
 	"  -t, --tty              give the process a terminal\n"
 	"  -e, --env KEY=VALUE    set an environment variable (may be repeated)\n"
-	"  -w, --cwd DIR          working directory (default /)\n"
-	"  -u, --user UID[:GID]   user and group (default 0:0)\n"
+	"  -w, --cwd DIR          working directory\n"
+	"  -u, --user UID[:GID]   user and group\n"
 	"  -p, --privileged       grant all capabilities\n"
 	"  --keep                 let the process go on when this command is gone\n"
 	"  -h, --help             print this\n";
@@ -68,11 +62,9 @@ static const struct option exec_options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static void ps_print(const struct vm_state *s, void *data);
 static int exec_parse(struct exec_options *o, int argc, char **argv);
 static int exec_session(struct ttrpc_client *client, const struct vm_state *state,
 			const struct exec_options *o, struct error *err);
-static bool stop_wait_gone(int monitor, int timeout_ms);
 
 static int
 exec_complain(const char *command, const struct error *err, int code)
@@ -80,37 +72,6 @@ exec_complain(const char *command, const struct error *err, int code)
 	(void)fprintf(stderr, "tatamictl %s: %s\n", command, err->msg);
 	return code;
 }
-
-/* ---- ps ---- */
-
-int
-cmd_ps(int argc, char **argv)
-{
-	struct error err = ERROR_INIT;
-	int count = 0;
-
-	if (argc > 1) {
-		(void)printf("usage: tatamictl ps\nLists the VMs that `tatamictl boot` started.\n");
-		return is_help(argv[1]) ? 0 : EXIT_USAGE;
-	}
-	return state_for_each(ps_print, &count, &err) < 0 ? exec_complain("ps", &err, EXIT_FAILED)
-							  : 0;
-}
-
-static void
-ps_print(const struct vm_state *s, void *data)
-{
-	int *count = data;
-	int64_t age = (int64_t)time(NULL) - s->started;
-
-	if ((*count)++ == 0)
-		(void)printf("%-24s %-6s %8s  %-8s  %s\n", "NAME", "STATE", "AGE/s", "MONITOR",
-			     "COMMAND");
-	(void)printf("%-24s %-6s %8lld  %-8d  %s\n", s->name, state_is_alive(s) ? "up" : "dead",
-		     (long long)age, (int)s->monitor, s->command);
-}
-
-/* ---- exec ---- */
 
 int
 cmd_exec(int argc, char **argv)
@@ -128,13 +89,9 @@ cmd_exec(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	(void)signal(SIGPIPE, SIG_IGN);
-	if (state_read(o.vm, &state, &err) < 0)
+	if (state_read_alive(o.vm, &state, &err) < 0)
 		return exec_complain("exec", &err, EXIT_FAILED);
-	if (o.container && state.pod[0])
-		(void)snprintf(o.id, sizeof(o.id), "%s-%.63s", state.pod, o.container);
-	else
-		(void)snprintf(o.id, sizeof(o.id), "%.159s",
-			       o.container ? o.container : state.container);
+	record_id(&state, o.container, o.id, sizeof(o.id));
 	client = ttrpc_client_dial(state.address, CALL_TIMEOUT_MS, &err);
 	if (!client)
 		return exec_complain("exec", &err, EXIT_FAILED);
@@ -180,8 +137,9 @@ exec_parse(struct exec_options *o, int argc, char **argv)
 			o->container = optarg;
 		} else if (opt == 'w') {
 			o->process.cwd = optarg;
+			o->has_cwd = true;
 		} else if (opt == 'u' && exec_parse_user(optarg, &o->process)) {
-			continue;
+			o->has_user = true;
 		} else if (opt == 'h') {
 			(void)printf("%s", exec_usage);
 			return 1;
@@ -200,12 +158,87 @@ exec_parse(struct exec_options *o, int argc, char **argv)
 	return argv[optind] ? 0 : -1;
 }
 
+static bool
+exec_has_env(const Grpc__Process *p, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (size_t i = 0; i < p->n_env; i++)
+		if (strncmp(p->env[i], name, n) == 0 && p->env[i][n] == '=')
+			return true;
+	return false;
+}
+
+/* Returns whether two variables have the same name. */
+static bool
+exec_same_name(const char *a, const char *b)
+{
+	size_t n = strcspn(a, "=");
+
+	return strncmp(a, b, n) == 0 && b[n] == '=';
+}
+
+/* Adds a variable to the environment, or replaces the one of its name. */
+static void
+exec_set_env(Grpc__Process *p, const char *entry)
+{
+	for (size_t i = 0; i < p->n_env; i++) {
+		if (exec_same_name(entry, p->env[i])) {
+			p->env[i] = (char *)(uintptr_t)entry;
+			return;
+		}
+	}
+	p->env[p->n_env++] = (char *)(uintptr_t)entry;
+}
+
+/* Returns the process to execute: that of the container, as it was created (*created, which the
+ * caller frees after the process), with what the options say; a process with the options' defaults
+ * if the container was not created by tatamictl. */
+static Grpc__Process *
+exec_process(struct arena *a, const struct vm_state *state, const struct exec_options *o,
+	     Grpc__CreateContainerRequest **created)
+{
+	Grpc__Process *p = spec_process(a, &o->process), *own, *inherited;
+
+	*created = record_read_request(state->dir, o->id);
+	own = *created && (*created)->oci ? (*created)->oci->process : NULL;
+	if (!p || !own)
+		return p;
+	inherited = arena_zalloc(a, 1, sizeof(*inherited));
+	if (!inherited)
+		return NULL;
+	*inherited = *own;
+	inherited->terminal = o->process.terminal;
+	inherited->args = p->args;
+	inherited->n_args = p->n_args;
+	inherited->consolesize = NULL;
+	inherited->env = arena_zalloc(a, own->n_env + o->process.n_env + 1, sizeof(char *));
+	if (!inherited->env)
+		return NULL;
+	memcpy(inherited->env, own->env, own->n_env * sizeof(char *));
+	if (o->process.terminal && !exec_has_env(own, "TERM"))
+		exec_set_env(inherited, "TERM=xterm");
+	/* The first is the default for PATH. */
+	for (size_t i = o->process.terminal ? 2 : 1; i < o->process.n_env; i++)
+		exec_set_env(inherited, o->env[i]);
+	if (o->has_cwd)
+		inherited->cwd = p->cwd;
+	if (o->has_user)
+		inherited->user = p->user;
+	if (o->process.privileged) {
+		inherited->capabilities = p->capabilities;
+		inherited->nonewprivileges = false;
+	}
+	return inherited;
+}
+
 static int
 exec_session(struct ttrpc_client *client, const struct vm_state *state,
 	     const struct exec_options *o, struct error *err)
 {
 	Grpc__ExecProcessRequest q = GRPC__EXEC_PROCESS_REQUEST__INIT;
 	auto_close int monitor = sys_pidfd_open(state->monitor, 0);
+	Grpc__CreateContainerRequest *created = NULL;
 	struct warden w = { .fd = -1 };
 	char exec_id[64];
 	struct arena a;
@@ -219,7 +252,7 @@ exec_session(struct ttrpc_client *client, const struct vm_state *state,
 		.in = o->interactive ? STDIN_FILENO : -1,
 		.out = STDOUT_FILENO,
 		.err = STDERR_FILENO,
-		.vm_pidfd = state_is_alive(state) ? monitor : -1,
+		.vm_pidfd = monitor,
 		.stop_fd = -1,
 	};
 
@@ -231,13 +264,15 @@ exec_session(struct ttrpc_client *client, const struct vm_state *state,
 	arena_init(&a, 1u << 20);
 	q.container_id = (char *)(uintptr_t)o->id;
 	q.exec_id = exec_id;
-	q.process = spec_process(&a, &o->process);
+	q.process = exec_process(&a, state, o, &created);
 	if (!q.process)
 		r = error_nomem(err, "building the request");
 	else
 		r = ttrpc_client_call(client, &grpc__agent_service__descriptor, "ExecProcess",
 				      &q.base, CALL_TIMEOUT_MS, NULL, err);
 	arena_release(&a);
+	if (created)
+		grpc__create_container_request__free_unpacked(created, NULL);
 	/* Without an answer the process may have been started. */
 	has_ended = r < 0 && err->code != ERROR_DEADLINE_EXCEEDED;
 	if (r == 0) {
@@ -247,45 +282,4 @@ exec_session(struct ttrpc_client *client, const struct vm_state *state,
 	if (!o->keep)
 		warden_end(&w, has_ended);
 	return r;
-}
-
-/* ---- stop ---- */
-
-int
-cmd_stop(int argc, char **argv)
-{
-	struct error err = ERROR_INIT;
-	auto_close int monitor = -1;
-	struct vm_state s;
-
-	if (argc != 2 || is_help(argv[1])) {
-		(void)printf("usage: tatamictl stop NAME\nEnds a VM and removes its files.\n");
-		return argc == 2 ? 0 : EXIT_USAGE;
-	}
-	if (state_read(argv[1], &s, &err) < 0)
-		return exec_complain("stop", &err, EXIT_FAILED);
-	/* Opened before the check, after which it cannot be another process of that number. */
-	monitor = sys_pidfd_open(s.monitor, 0);
-	if (state_is_alive(&s) && monitor >= 0) {
-		/* On SIGALRM, the monitor stops the container and powers the guest off. */
-		(void)sys_pidfd_send_signal(monitor, SIGALRM);
-		if (!stop_wait_gone(monitor, STOP_TIMEOUT_MS + s.grace_s * 1000)) {
-			/* The kernel kills the monitor's children together with it
-			 * (PR_SET_PDEATHSIG). */
-			(void)sys_pidfd_send_signal(monitor, SIGKILL);
-			(void)stop_wait_gone(monitor, STOP_TIMEOUT_MS);
-		}
-	}
-	if (path_remove_tree(AT_FDCWD, s.dir, &err) < 0)
-		return exec_complain("stop", &err, EXIT_FAILED);
-	return 0;
-}
-
-/* Waits until the monitor has ended. */
-static bool
-stop_wait_gone(int monitor, int timeout_ms)
-{
-	struct pollfd ended = { .fd = monitor, .events = POLLIN };
-
-	return RETRY_EINTR(poll(&ended, 1, timeout_ms)) > 0;
 }

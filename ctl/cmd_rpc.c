@@ -16,6 +16,7 @@
 
 #include "agent.pb-c.h"
 #include "ctl/json.h"
+#include "ctl/vm/state.h"
 #include "health.pb-c.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
@@ -135,7 +136,7 @@ rpc_read_options(int argc, char **argv, struct options *o)
 static int
 rpc_usage(FILE *to)
 {
-	fputs("Usage: tatamictl rpc [OPTION]… ADDRESS METHOD [JSON|@FILE|-]\n"
+	fputs("Usage: tatamictl rpc [OPTION]… NAME|ADDRESS METHOD [JSON|@FILE|-]\n"
 	      "       tatamictl rpc --list [METHOD]\n"
 	      "\n"
 	      "Calls a method of an agent and prints the reply as JSON. The request is a JSON\n"
@@ -147,6 +148,7 @@ rpc_usage(FILE *to)
 	      "  --raw            write only the contents of the reply's bytes field\n"
 	      "  --compact        print the reply on one line\n"
 	      "\n"
+	      "NAME:    a VM of `tatamictl boot` or `pod`\n"
 	      "ADDRESS: unix:///PATH  vsock://CID:PORT  tcp://HOST:PORT  hvsock:///PATH:PORT\n"
 	      "METHOD:  CreateContainer, or with its service: grpc.Health/Check\n"
 	      "Exit code: 0 success, 1 the call failed, 2 usage, 125 no connection.\n",
@@ -232,9 +234,15 @@ rpc_call(const char *address_text, const char *name, const char *json, const str
 	struct ttrpc_client *client = NULL;
 	struct address address;
 	ProtobufCMessage *request;
+	struct vm_state state;
 	struct method m;
 	int fd, rc = EXIT_TRANSPORT;
 
+	if (!strstr(address_text, "://")) {
+		if (state_read_alive(address_text, &state, &err) < 0)
+			return rpc_complain(EXIT_TRANSPORT, &err);
+		address_text = state.address;
+	}
 	if (address_parse(address_text, &address, &err) < 0)
 		return rpc_complain(EXIT_USAGE, &err);
 	if (!rpc_find_method(name, &m))

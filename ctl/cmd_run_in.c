@@ -58,10 +58,8 @@ cmd_run_in(struct run_options *o)
 	/* A signal before the session begins is read by it, and so detaches the disks. */
 	single_vm_block_signals();
 	(void)snprintf(r->id, sizeof(r->id), "run-%d", (int)getpid());
-	if (state_read(o->in, &r->state, &err) == 0) {
-		if (!state_is_alive(&r->state))
-			error_set(&err, ERROR_UNAVAILABLE, "VM %s no longer runs", o->in);
-		else if (!r->state.command[0])
+	if (state_read_alive(o->in, &r->state, &err) == 0) {
+		if (!r->state.command[0])
 			error_set(&err, ERROR_FAILED_PRECONDITION, "VM %s has no sandbox", o->in);
 		else
 			r->client = ttrpc_client_dial(r->state.address, CALL_TIMEOUT_MS, &err);

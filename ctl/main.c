@@ -18,12 +18,17 @@ static const struct {
 	{ "run", cmd_run, "boot a VM, run a command in a container in it, clean up" },
 	{ "boot", cmd_boot, "boot a VM with a container and leave it running" },
 	{ "pod", cmd_pod, "boot a VM with the pod described by a file" },
-	{ "ps", cmd_ps, "list the running VMs" },
+	{ "ps", cmd_ps, "list the VMs" },
 	{ "attach", cmd_attach,
 	  "plug a disk, network card, memory or processor into a running VM" },
 	{ "detach", cmd_detach, "remove what was attached" },
 	{ "exec", cmd_exec, "run another process in the container of a running VM" },
+	{ "logs", cmd_logs, "print the output of a container in the background" },
+	{ "stats", cmd_stats, "print processor time, memory and tasks of a container" },
+	{ "inspect", cmd_inspect, "print what is known of a VM as JSON" },
+	{ "wait", cmd_wait, "wait for the end of a VM, and print its exit code" },
 	{ "stop", cmd_stop, "end a running VM" },
+	{ "rm", cmd_rm, "remove the exit code and the logs of a VM that has ended" },
 	{ "images", cmd_images, "list the images that were unpacked" },
 	{ "pull", cmd_pull, "download an image with skopeo" },
 	{ "rmi", cmd_rmi, "remove images that were unpacked" },
@@ -35,7 +40,7 @@ print_help(FILE *to)
 {
 	(void)fprintf(to, "usage: tatamictl COMMAND [options]\n\n");
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		(void)fprintf(to, "  %-6s %s\n", commands[i].name, commands[i].help);
+		(void)fprintf(to, "  %-7s %s\n", commands[i].name, commands[i].help);
 	(void)fprintf(to,
 		      "\n`tatamictl COMMAND --help` prints more; see also tatamictl(1).\n"
 		      "Exit code: that of the process; 2 usage; 125 tatamictl or the VM failed;\n"

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "agent.pb-c.h"
+#include "ctl/log.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/io.h"
@@ -327,8 +328,13 @@ session_write_out(struct sink *k)
 
 	do {
 		size_t left = k->reply->data.len - k->written;
-		ssize_t n = write(k->fd, k->reply->data.data + k->written,
-				  left < k->unit ? left : k->unit);
+		const uint8_t *data = k->reply->data.data + k->written;
+		ssize_t n;
+
+		if (k->r->s->is_log)
+			n = log_append(k->fd, k->from_stderr, data, left) < 0 ? -1 : (ssize_t)left;
+		else
+			n = write(k->fd, data, left < k->unit ? left : k->unit);
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;

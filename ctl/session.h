@@ -19,6 +19,8 @@ struct session {
 	bool terminal;
 	/* local ends; in = -1: no input */
 	int in, out, err;
+	/* `out` and `err` are the container's log (ctl/log.h) */
+	bool is_log;
 	/* ends the session when readable; -1: none */
 	int vm_pidfd;
 	/* fd that, when readable, ends the process with stop_signal (0: SIGTERM), then SIGKILL;

@@ -9,6 +9,7 @@
 
 #include "agent.pb-c.h"
 #include "ctl/network.h"
+#include "ctl/record.h"
 #include "ctl/spec.h"
 #include "ctl/vm/dial.h"
 #include "lib/arena.h"
@@ -53,6 +54,7 @@ single_vm_start(struct single_vm *p, struct run_options *o, const char *dir, str
 	if (vm_start(&p->vm, &o->vm, dir, err) < 0)
 		return -1;
 	p->timeline.vm = p->vm.started_ns;
+	p->is_recorded = dir != NULL;
 	arena_init(&a, REQUEST_MAX);
 	p->client = dial_agent(&p->vm, BOOT_TIMEOUT_MS, err);
 	r = p->client ? 0 : -1;
@@ -87,6 +89,8 @@ single_make_container(struct single_vm *p, struct run_options *o, struct arena *
 	    network_add_resolv_conf(a, &o->vm, container->oci) < 0)
 		return error_nomem(err, "building the requests");
 	if (network_configure(p->client, &o->vm, err) < 0)
+		return -1;
+	if (p->is_recorded && record_request(p->vm.dir, container, err) < 0)
 		return -1;
 	if (single_call(p, "CreateSandbox", &sandbox->base, CALL_TIMEOUT_MS, true, err) < 0)
 		return -1;

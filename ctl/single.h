@@ -15,6 +15,8 @@ struct single_vm {
 	struct vm vm;
 	struct timeline timeline;
 	struct ttrpc_client *client;
+	/* the VM's directory keeps the request that created the container */
+	bool is_recorded;
 	/* The VM is ended without calls to the agent. */
 	bool is_hurried;
 };

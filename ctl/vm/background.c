@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "ctl/commands.h"
+#include "ctl/record.h"
 #include "ctl/single.h"
 #include "ctl/vm/spawn.h"
 #include "lib/cleanup.h"
@@ -30,7 +31,9 @@ static void background_signals(sigset_t *set);
 static int background_wait(pid_t pid, const char *dir, int report, int signals,
 			   struct error *reported, struct error *err);
 static int background_monitor(const struct background *b, const char *dir, pid_t parent, int tell);
-static int background_register(const struct background *b, int *lock, struct error *err);
+static int background_exit_code(const char *dir);
+static int background_register(const struct background *b, struct vm_state *state, int *lock,
+			       struct error *err);
 
 int
 background_start(const struct background *b, const char *dir, struct error *err)
@@ -122,7 +125,7 @@ background_wait(pid_t pid, const char *dir, int report, int signals, struct erro
 		}
 	}
 	(void)waitpid(pid, &status, 0);
-	if (was_killed)
+	if (was_killed || reported->code == ERROR_OK)
 		(void)path_remove_tree(AT_FDCWD, dir, &ignored);
 	return error_set(err, ERROR_CANCELLED, "interrupted while the VM was booting");
 }
@@ -132,6 +135,7 @@ static int
 background_monitor(const struct background *b, const char *dir, pid_t parent, int tell)
 {
 	struct error err = ERROR_INIT;
+	struct vm_state state;
 	auto_close int lock = -1;
 	auto_close int stop = -1;
 	sigset_t set;
@@ -148,11 +152,16 @@ background_monitor(const struct background *b, const char *dir, pid_t parent, in
 		error_sys(&err, "failed to open /dev/null");
 	else
 		is_up = b->start(b->self, dir, &err) == 0;
-	if (is_up && background_register(b, &lock, &err) < 0)
+	if (is_up && background_register(b, &state, &lock, &err) < 0) {
+		struct error ignored = ERROR_INIT;
+
 		b->stop(b->self);
+		(void)path_remove_tree(AT_FDCWD, dir, &ignored);
+	}
 	(void)prctl(PR_SET_PDEATHSIG, 0);
 	if (write_full(tell, &err, sizeof(err)) < 0 && err.code == ERROR_OK) {
 		b->stop(b->self);
+		(void)path_remove_tree(AT_FDCWD, dir, &err);
 		return EXIT_FAILED;
 	}
 	(void)close(tell);
@@ -164,22 +173,43 @@ background_monitor(const struct background *b, const char *dir, pid_t parent, in
 	(void)sigaddset(&set, SIGALRM);
 	stop = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	b->look_after(b->self, stop);
+	if (b->finish)
+		b->finish(b->self, &state);
+	else
+		state.exit_code = background_exit_code(state.dir);
 	b->stop(b->self);
+	state.finished = time(NULL);
+	(void)state_write(&state, &err);
 	return 0;
 }
 
 /* Registers the VM for ps, exec and stop. *lock is held for the monitor's lifetime. */
 static int
-background_register(const struct background *b, int *lock, struct error *err)
+background_register(const struct background *b, struct vm_state *state, int *lock,
+		    struct error *err)
 {
 	const struct vm *vm = b->vm(b->self);
-	struct vm_state state = { .monitor = getpid(), .started = time(NULL) };
 
-	(void)snprintf(state.dir, sizeof(state.dir), "%s", vm->dir);
-	(void)snprintf(state.address, sizeof(state.address), "%s", vm->address);
-	b->describe(b->self, &state);
+	*state = (struct vm_state){ .monitor = getpid(), .started = time(NULL) };
+	(void)snprintf(state->dir, sizeof(state->dir), "%s", vm->dir);
+	(void)snprintf(state->address, sizeof(state->address), "%s", vm->address);
+	b->describe(b->self, state);
 	*lock = open(vm->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB) < 0)
 		return error_sys(err, "failed to lock %s", vm->dir);
-	return state_write(&state, err);
+	return state_write(state, err);
+}
+
+/* Returns the first exit code of a container that is not 0. */
+static int
+background_exit_code(const char *dir)
+{
+	json_t *status = record_read_status(dir), *c;
+	int code = 0;
+	size_t i;
+
+	json_array_foreach(json_object_get(status, "containers"), i, c) code =
+		code ? code : (int)json_integer_value(json_object_get(c, "exitCode"));
+	json_decref(status);
+	return code;
 }

@@ -22,6 +22,9 @@ struct background {
 	void (*look_after)(void *self, int stop_fd);
 	void (*stop)(void *self);
 	void *self;
+	/* Sets exit_code and error of the state after look_after(); NULL: the code is that of the
+	 * containers' records. */
+	void (*finish)(void *self, struct vm_state *state);
 };
 
 /* Starts the monitor, which creates `dir`. Returns 0 once the VM is up, or -1 and err (EEXIST:

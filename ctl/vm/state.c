@@ -74,6 +74,12 @@ state_write(const struct vm_state *s, struct error *err)
 				 "failed to write the VM's state: a name is not UTF-8");
 	(void)snprintf(path, sizeof(path), "%s/state.json", s->dir);
 	(void)snprintf(new_path, sizeof(new_path), "%s/.state.json", s->dir);
+	if (s->finished && (json_object_set_new(j, "finished", json_integer(s->finished)) < 0 ||
+			    json_object_set_new(j, "exitCode", json_integer(s->exit_code)) < 0 ||
+			    json_object_set_new(j, "error", json_string(s->error)) < 0)) {
+		json_decref(j);
+		return error_nomem(err, "writing the VM's state");
+	}
 	r = json_dump_file(j, new_path, JSON_INDENT(2));
 	json_decref(j);
 	if (r < 0 || rename(new_path, path) < 0)
@@ -111,8 +117,32 @@ state_read(const char *name, struct vm_state *out, struct error *err)
 	out->monitor = (pid_t)json_integer_value(json_object_get(j, "monitor"));
 	out->started = json_integer_value(json_object_get(j, "started"));
 	out->grace_s = (int)json_integer_value(json_object_get(j, "grace"));
+	out->finished = json_integer_value(json_object_get(j, "finished"));
+	out->exit_code = (int)json_integer_value(json_object_get(j, "exitCode"));
+	state_copy_string(out->error, sizeof(out->error), j, "error");
 	json_decref(j);
 	return 0;
+}
+
+int
+state_read_alive(const char *name, struct vm_state *out, struct error *err)
+{
+	if (state_read(name, out, err) < 0)
+		return -1;
+	if (out->finished)
+		return error_set(err, ERROR_UNAVAILABLE, "VM %s has ended, with exit code %d", name,
+				 out->exit_code);
+	if (!state_is_alive(out))
+		return error_set(err, ERROR_UNAVAILABLE, "VM %s no longer runs", name);
+	return 0;
+}
+
+const char *
+state_word(const struct vm_state *s)
+{
+	if (s->finished)
+		return s->error[0] ? "failed" : "exited";
+	return state_is_alive(s) ? "up" : "dead";
 }
 
 /* The monitor holds a lock on the directory for its lifetime; a pid may have been reused. */

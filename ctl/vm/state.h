@@ -22,8 +22,12 @@ struct vm_state {
 	/* seconds that its containers may take to end */
 	int grace_s;
 	pid_t monitor;
-	/* seconds since 1970 */
-	int64_t started;
+	/* seconds since 1970; `finished` 0: it runs, or was killed */
+	int64_t started, finished;
+	/* exit code of the container, or of the first of a pod's that failed */
+	int exit_code;
+	/* the reason for an end that was not that of the container, or "" */
+	char error[256];
 };
 
 /* Writes the path of the directory of VM `name`, which may not exist, and creates its parent.
@@ -35,6 +39,13 @@ int state_write(const struct vm_state *state, struct error *err);
 
 /* Reads the state of VM `name`. Returns 0, or -1 and err: NOT_FOUND if it does not exist. */
 int state_read(const char *name, struct vm_state *out, struct error *err);
+
+/* As state_read(), but returns UNAVAILABLE if the VM does not run. */
+int state_read_alive(const char *name, struct vm_state *out, struct error *err);
+
+/* Returns the state as `ps` prints it: "up", "exited", "failed", or "dead" if the monitor was
+ * killed. */
+const char *state_word(const struct vm_state *state);
 
 /* Returns whether the VM's monitor is alive. */
 bool state_is_alive(const struct vm_state *state);

@@ -26,6 +26,7 @@
 
 #include <linux/vhost.h>
 
+#include "ctl/record.h"
 #include "ctl/vm/find.h"
 #include "ctl/vm/initrd.h"
 #include "ctl/vm/qemu.h"
@@ -452,6 +453,7 @@ void
 vm_stop(struct vm *vm, int grace_ms)
 {
 	struct error err = ERROR_INIT;
+	char path[PATH_MAX + 16];
 	int status;
 
 	if (vm->children[VM_QEMU] > 0 && grace_ms > 0 &&
@@ -467,7 +469,11 @@ vm_stop(struct vm *vm, int grace_ms)
 		(void)waitpid(vm->children[i], &status, 0);
 		vm->children[i] = 0;
 	}
-	if (vm->dir[0] && path_remove_tree(AT_FDCWD, vm->dir, &err) < 0)
+	/* A VM that was registered is remembered until `rm`. */
+	(void)snprintf(path, sizeof(path), "%s/state.json", vm->dir);
+	if (vm->dir[0] && access(path, F_OK) == 0)
+		record_keep(vm->dir);
+	else if (vm->dir[0] && path_remove_tree(AT_FDCWD, vm->dir, &err) < 0)
 		(void)fprintf(stderr, "tatamictl: %s: %s\n", vm->dir, err.msg);
 	vm->dir[0] = '\0';
 	close_fd(&vm->lock);

@@ -59,7 +59,7 @@ bool vm_ends_within(struct vm *vm, int timeout_ms, char *exit_text, size_t size)
 int vm_pidfd(const struct vm *vm);
 
 /* Waits up to grace_ms for the guest to power off, then kills and reaps all programs and removes
- * the directory. */
+ * the directory, or of a VM that was registered (state.h) all but its records (record.h). */
 void vm_stop(struct vm *vm, int grace_ms);
 
 /* Copies the end of the guest's console output, for error messages. */

@@ -6,15 +6,6 @@ passes 'run: output' prints out run -- sh -c 'echo out; echo err >&2'
 passes 'run: the exit code' code 7 run -- sh -c 'exit 7'
 passes 'run: of a process killed by a signal' code 137 run -- sh -c 'kill -9 $$'
 
-# fails WANT TEXT COMMAND...: exit code and what is printed
-fails()
-{
-	local want=$1 text=$2 status=0
-	shift 2
-	"$@" >"$scratch/err" 2>&1 </dev/null || status=$?
-	test "$status" = "$want" || { echo "exit code $status, not $want"; cat "$scratch/err"; return 1; }
-	said "$text" "$scratch/err" && nothing_left
-}
 passes 'run: a program that was not found' fails 127 'the file no-such-program was not found' run -- no-such-program
 echo text >"$scratch/text"
 passes 'run: a file that cannot be executed' fails 126 'Permission denied' run -- "$scratch/text"
@@ -136,8 +127,6 @@ thrice()
 forwarded() { test "$(grep -c 'main 2$' "$calls")" = "$1"; }
 passes 'the third Ctrl-C' thrice
 
-# The machine is ended by KILL, as by the kernel for lack of memory.
-machine() { pgrep -f "^$scratch/bin/qemu"; }
 killed_under_run()
 {
 	begin WaitProcess run "${vm[@]}" -- sleep 1000 || return 1
@@ -258,5 +247,6 @@ dead_vm()
 	local status=0
 	wait $pid || status=$?
 	test $status = 125 || { echo "exit code $status"; return 1; }
+	ctl rm -f box && nothing_left
 }
 passes 'QEMU dies under exec' dead_vm

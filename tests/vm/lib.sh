@@ -177,7 +177,7 @@ guest_busybox()
 
 stop()
 {
-	ctl stop "$1" || return 1
+	ctl stop "$1" && ctl rm "$1" || return 1
 	local rest=() vm
 	for vm in ${vms[@]+"${vms[@]}"}; do test "$vm" = "$1" || rest+=("$vm"); done
 	vms=(${rest[@]+"${rest[@]}"})
@@ -319,7 +319,7 @@ scenario_end()
 	for vm in ${vms[@]+"${vms[@]}"}; do
 		echo "# console of $vm:"
 		tail -n 30 "$work/console-$vm" 2>/dev/null | sed 's/^/#   /'
-		ctl stop "$vm" >/dev/null 2>&1
+		ctl rm -f "$vm" >/dev/null 2>&1
 	done
 	vms=()
 }

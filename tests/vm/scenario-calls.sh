@@ -208,11 +208,11 @@ powered_off()
 
 gone()
 {
-	within 60 nothing_left && vms=() && return 0
+	within 60 nothing_left && ctl rm "${vmdir##*/}" && vms=() && return 0
 	pgrep -af "$vmdir/"
 	return 1
 }
-nothing_left() { no_process "$vmdir/" && test ! -e "$vmdir"; }
+nothing_left() { no_process "$vmdir/" && test "$(jq .finished "$vmdir/state.json")" -gt 0; }
 
 userland "$share"
 mkdir -p "$share/hostproc"

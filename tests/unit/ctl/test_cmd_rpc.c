@@ -160,7 +160,7 @@ struct usage_row {
 static const struct usage_row usage_rows[] = {
 	{ NULL, NULL, NULL },
 	{ "unix:///x", NULL, NULL },
-	{ "nowhere", "Check", NULL },
+	{ "nowhere://x", "Check", NULL },
 	{ "unix:///x", "Chek", NULL },
 	{ "unix:///x", "grpc.AgentService/Check", NULL },
 	{ "unix:///x", "Check", "{" },

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The records of a VM's containers, also after the end of the VM: files in its directory. May
+ * block.
+ *
+ *	state.json         the VM (ctl/vm/state.h)
+ *	status.json        its containers: state, restarts, exit codes
+ *	NAME.log           output of a container (ctl/log.h)
+ *	ID.request.json    the request that created a container
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "agent.pb-c.h"
+#include "ctl/vm/state.h"
+#include "lib/error.h"
+
+/* Writes the request that creates a container. Returns 0, or -1 and err. */
+int record_request(const char *dir, const Grpc__CreateContainerRequest *r, struct error *err);
+
+/* Returns the request that created a container, or NULL if none was recorded. The caller frees it
+ * with grpc__create_container_request__free_unpacked(r, NULL). */
+Grpc__CreateContainerRequest *record_read_request(const char *dir, const char *id);
+
+/* Writes status.json for a VM with one container. Returns 0, or -1 and err. */
+int record_single(const char *dir, const char *name, bool is_running, int exit_code,
+		  struct error *err);
+
+/* Returns the content of status.json, or NULL. The caller json_decref()s it. */
+json_t *record_read_status(const char *dir);
+
+/* Writes the id in the protocol of container `name` (NULL: the VM's first). */
+void record_id(const struct vm_state *state, const char *name, char *out, size_t size);
+
+/* Writes the path of the log of container `name` (NULL: the VM's first). */
+void record_log(const struct vm_state *state, const char *name, char *out, size_t size);
+
+/* Removes all of the directory but the files that are kept until `rm`. */
+void record_keep(const char *dir);

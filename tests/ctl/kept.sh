@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2154,SC2016
+# Part of tests/check-ctl: what is remembered of a container in the background.
+
+# booted NAME OPTION...: a VM of its own
+booted()
+{
+	local name=$1
+	shift
+	boot --name "$name" "$@" >/dev/null
+}
+# is_state NAME WORD: the state that ps prints
+is_state() { test "$(ctl ps -a --json | jq -r ".[] | select(.name == \"$1\") | .state")" = "$2"; }
+run_dir() { echo "$scratch/run/tatami/$1"; }
+
+# fails_alive TEXT COMMAND...: as fails, while VMs run
+fails_alive()
+{
+	local text=$1
+	shift
+	! "$@" >"$scratch/err" 2>&1 && said "$text" "$scratch/err"
+}
+life()
+{
+	booted one -- sh -c 'echo out; echo err >&2; echo last; exit 3' && prints 3 ctl wait one || return 1
+	is_state one exited || { ctl ps -a --json; return 1; }
+	prints '' ctl ps -q && prints one ctl ps -aq && ctl ps -a | grep -q 'one .* exited (3)' || return 1
+	ctl logs one >"$scratch/out" 2>"$scratch/err" || return 1
+	test "$(cat "$scratch/out")" = $'out\nlast' && test "$(cat "$scratch/err")" = err || { cat "$scratch/out" "$scratch/err"; return 1; }
+	ctl logs -t one 2>&1 | grep -qE '^20[0-9-]+T[0-9:.]+Z last$' || return 1
+	test "$(ctl inspect one | jq -r '.exitCode, .containers[0].exitCode, .containers[0].running, .containers[0].request.OCI.Process.Args[0]')" = $'3\n3\nfalse\nsh' || { ctl inspect one; return 1; }
+	fails_alive 'a VM named one already exists' boot --name one -- true || return 1
+	fails_alive 'VM one has ended, with exit code 3' ctl exec one -- true || return 1
+	# neither sockets nor disks
+	test "$(find "$(run_dir one)" -type s)" = '' && ctl rm one && test ! -e "$(run_dir one)" && nothing_left
+}
+passes 'exit code, log and request of a container are kept until rm' life
+
+stopped()
+{
+	booted two -- sh -c 'trap "exit 5" TERM; echo up; while :; do sleep 0.1; done' || return 1
+	within 20 logged two up && fails_alive 'VM two runs' ctl rm two && ctl stop two && prints 5 ctl wait two || return 1
+	prints up ctl logs two && ctl stop two && ctl rm two && prints '' ctl ps -aq && nothing_left
+}
+logged() { ctl logs "$1" | grep -q "$2"; }
+passes 'stop keeps what rm removes' stopped
+
+followed()
+{
+	booted three -- sh -c 'echo first; printf part; sleep 1; echo " of a line"; exit 0' || return 1
+	test "$(ctl logs -f three)" = $'first\npart of a line' && prints 'part of a line' ctl logs -n 1 three && prints '' ctl logs -n 0 three && ctl rm three && nothing_left
+}
+passes 'logs --follow ends with the VM' followed
+
+all()
+{
+	booted four && booted five || return 1
+	test "$(ctl ps -q | sort)" = $'five\nfour' && ctl stop --all && prints '' ctl ps -q || return 1
+	booted six && ctl rm --all && prints six ctl ps -aq && ctl rm -f --all && prints '' ctl ps -aq && nothing_left
+}
+passes 'stop --all, rm --all' all
+passes 'rm -f of a VM that does not exist' code 0 ctl rm -f none
+passes 'rm of a VM that does not exist' fails 125 'no VM named none' ctl rm none
+
+failed()
+{
+	booted seven || return 1
+	# shellcheck disable=SC2046
+	kill -KILL $(machine)
+	prints 255 ctl wait seven && is_state seven failed && ctl inspect seven | jq -e '.error | test("qemu was killed by signal 9")' >/dev/null && ctl rm seven && nothing_left
+}
+passes 'a VM whose QEMU was killed' failed
+dead()
+{
+	booted eight || return 1
+	kill -KILL "$(ctl ps --json | jq '.[0].monitor')"
+	within 20 is_state eight dead || { ctl ps -a; return 1; }
+	fails_alive 'has no exit code' ctl wait eight && ctl stop eight && is_state eight failed && ctl rm eight && nothing_left
+}
+passes 'a VM whose monitor was killed' dead
+
+inherits()
+{
+	booted nine -e FROM=container -e BOTH=container -w /usr -- sleep 1000 || return 1
+	prints $'container exec /usr' ctl exec -e BOTH=exec nine -- sh -c 'echo "$FROM $BOTH $(pwd)"' &&
+		prints / ctl exec -w / nine -- pwd && prints $'container container xterm' ctl exec -t nine -- sh -c 'printf "%s" "$FROM $BOTH $TERM"' || return 1
+	prints SERVING ctl_status nine && fails_alive 'no VM named nobody' ctl rpc nobody Check || return 1
+	test "$(ctl stats nine | awk 'NR == 2 { print $2, $3, $4, $5, $6, $7 }')" = '1.50 3.0 MiB 256.0 MiB 2' || { ctl stats nine; return 1; }
+	ctl stats --json nine | jq -e '.cgroup_stats.pids_stats.current == 2' >/dev/null && ctl rm -f nine && nothing_left
+}
+ctl_status() { ctl rpc --compact "$1" Check | jq -r .status; }
+passes 'exec inherits environment and directory; rpc and stats by name' inherits
+for command in run boot pod ps attach detach exec logs stats inspect wait stop rm rpc; do
+	passes "$command -h" code 0 ctl $command -h
+done
