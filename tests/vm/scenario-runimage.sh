@@ -64,11 +64,10 @@ make_image()
 		tar -C "$work/docker" -cf "$work/docker.tar" . && tar -C "$image" -czf "$work/oci.tgz" .
 }
 
-# The output of the process is in the VM's log.
 runs_as_configured()
 {
 	within 60 test -e "$work/vol/ready" || return 1
-	is $'uid=1234(web) gid=5678(web) groups=77(logs)\n/web\nhello' cat "$vmdir/output.log"
+	is $'uid=1234(web) gid=5678(web) groups=77(logs)\n/web\nhello' ctl logs box
 }
 tree_is_right()
 {

@@ -56,8 +56,8 @@ powered_off()
 		! pgrep -f -r R,S,D "qemu-system.*$vmdir/" >/dev/null
 }
 
-gone() { within 60 nothing_left && vms=(); }
-nothing_left() { no_process "$vmdir/" && test ! -e "$vmdir"; }
+gone() { within 60 nothing_left && ctl rm "${vmdir##*/}" && vms=(); }
+nothing_left() { no_process "$vmdir/" && test "$(jq .finished "$vmdir/state.json")" -gt 0; }
 
 # The same packages; our program is PID 1 and the agent.
 own_container()
