@@ -326,6 +326,8 @@ session_write_out(struct sink *k)
 {
 	struct pollfd p = { .fd = k->fd, .events = POLLOUT };
 
+	if (!k->reply)
+		return;
 	do {
 		size_t left = k->reply->data.len - k->written;
 		const uint8_t *data = k->reply->data.data + k->written;

@@ -87,7 +87,7 @@ config_entrypoint(const char *text, const char *const **out, struct arena *a, st
 		r = config_list(json, "--entrypoint", &parsed, a, err);
 		n = r == 0 ? config_count(parsed) : 0;
 		list = arena_zalloc(a, n + 1, sizeof(*list));
-		for (size_t i = 0; list && i < n; i++)
+		for (size_t i = 0; list && parsed && i < n; i++)
 			list[i] = arena_strdup(a, parsed[i]);
 		json_decref(json);
 		if (r < 0)
