@@ -11,7 +11,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/reboot.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +18,7 @@
 #include "init/cgroups.h"
 #include "lib/crash.h"
 #include "lib/deadline.h"
+#include "lib/sys.h"
 
 #define SYNC_MS 5000
 
@@ -58,7 +58,7 @@ power_sync_bounded(const struct power_ops *ops)
 	static const struct timespec settle = { .tv_sec = 1 };
 	/* A fork(2) without the locks and handlers of the C library, since this may be a signal
 	 * handler. */
-	pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	pid_t child = sys_clone(SIGCHLD, NULL, NULL);
 
 	if (child == 0) {
 		ops->sync();

@@ -63,6 +63,16 @@ sys_clone3(struct clone_args *args)
 	return (pid_t)syscall(SYS_clone3, args, sizeof(*args));
 }
 
+pid_t
+sys_clone(uint64_t flags, int *pidfd, pid_t *child)
+{
+	/* Without a new stack. The address for the child's pid is the fourth or the fifth argument,
+	 * depending on the architecture. The other is the thread-local storage, which is not
+	 * used. */
+	return (pid_t)(SYS_CLONE_FLAGS_ARG ? syscall(SYS_clone, NULL, flags, pidfd, child, child)
+					   : syscall(SYS_clone, flags, NULL, pidfd, child, child));
+}
+
 int
 sys_execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags)
 {

@@ -70,6 +70,13 @@ enum {
 #define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
 #endif
 
+/* The argument of clone(2) that has the flags. */
+#ifdef __s390x__
+#define SYS_CLONE_FLAGS_ARG 1
+#else
+#define SYS_CLONE_FLAGS_ARG 0
+#endif
+
 /* Has the layout of the kernel's struct mount_attr (mount_setattr(2)). */
 struct sys_mount_attr {
 	uint64_t attr_set, attr_clr, propagation, userns_fd;
@@ -79,6 +86,10 @@ int sys_openat2(int dirfd, const char *path, const struct open_how *how);
 /* Returns 0 in the child, which has a copy of the caller's stack (no CLONE_VM). Does not run atfork
  * handlers of the C library; the agent is single-threaded. */
 pid_t sys_clone3(struct clone_args *args);
+/* Calls clone(2) as sys_clone3() does clone3(2), which filters refuse because they cannot see its
+ * flags. Writes to *pidfd and *child as the flags say; both may be NULL. Safe in a signal
+ * handler. */
+pid_t sys_clone(uint64_t flags, int *pidfd, pid_t *child);
 int sys_execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags);
 int sys_pidfd_open(pid_t pid, unsigned int flags);
 int sys_pidfd_send_signal(int pidfd, int sig);

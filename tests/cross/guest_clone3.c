@@ -19,11 +19,7 @@ sys_clone3(struct clone_args *args)
 		errno = ENOSYS;
 		return -1;
 	}
-#ifdef __s390x__
-	pid = (pid_t)syscall(SYS_clone, NULL, SIGCHLD, NULL, NULL, NULL);
-#else
-	pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
-#endif
+	pid = sys_clone(SIGCHLD, NULL, NULL);
 	if (pid > 0 && args->flags & CLONE_PIDFD)
 		*(int *)(uintptr_t)args->pidfd = (int)syscall(SYS_lseek, CLONE3_PIDFD, 0L, 0L);
 	return pid;

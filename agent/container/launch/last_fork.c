@@ -19,6 +19,7 @@
 #include "agent/container/launch/program.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
+#include "lib/sys.h"
 
 /* Before a call that does not return, the address sanitizer expects the stack that it knows. */
 #define ON_OTHER_STACK __attribute__((no_sanitize_address))
@@ -54,7 +55,7 @@ last_fork_under_filter(const struct container_init *e, const struct program *pro
 		uint64_t args[2];
 	} calls[] = {
 		{ SYS_capset, { 0 } },
-		{ SYS_clone, { last_fork_clone_flags(program) } },
+		{ SYS_clone, { [SYS_CLONE_FLAGS_ARG] = last_fork_clone_flags(program) } },
 		{ SYS_setsid, { 0 } },
 		{ SYS_read, { (uint64_t)e->sock } },
 		{ SYS_exit, { 0 } },
@@ -113,20 +114,6 @@ last_fork_run_hooks(const struct forking *f)
 	_exit(write_full(f->go, &byte, 1) < 0);
 }
 
-/* Calls clone(2) without a new stack. Filters refuse clone3(2), because they cannot see its
- * flags. */
-static pid_t
-last_fork_clone(uint64_t flags, int *pidfd, pid_t *child)
-{
-	/* The address for the child's pid is the fourth or the fifth argument, depending on the
-	 * architecture. The other is the thread-local storage, which is not used. */
-#ifdef __s390x__
-	return (pid_t)syscall(SYS_clone, NULL, flags, pidfd, child, child);
-#else
-	return (pid_t)syscall(SYS_clone, flags, NULL, pidfd, child, child);
-#endif
-}
-
 ON_OTHER_STACK static int
 last_fork_enter(void *arg)
 {
@@ -143,9 +130,9 @@ last_fork_enter(void *arg)
 	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 &&
 	    (!under_filter || filter_load(filter) == 0) &&
 	    (keeps_capability || cap_sets_drop_extra(&e->caps) == 0)) {
-		f->pid = is_last ? last_fork_clone(last_fork_clone_flags(program), &f->pidfd,
-						   program->pid)
-				 : last_fork_clone(CLONE_FLAGS, &f->pidfd, NULL);
+		f->pid =
+			is_last ? sys_clone(last_fork_clone_flags(program), &f->pidfd, program->pid)
+				: sys_clone(CLONE_FLAGS, &f->pidfd, NULL);
 		if (f->pid == 0 && is_last)
 			last_fork_run(f, under_filter);
 		if (f->pid == 0)
