@@ -54,6 +54,7 @@ struct thread {
 
 static struct thread threads[THREADS_MAX];
 
+static void reset_signals(void);
 static void start(char **argv, int go);
 static int trace(pid_t main_pid);
 static int stopped(pid_t tid, int status);
@@ -97,6 +98,19 @@ main(int argc, char **argv)
 	return trace(pid);
 }
 
+/* Sets every signal to its default. A program that posix_spawn(3) of glibc started (as make does)
+ * ignores the two that glibc itself uses, 32 and 33, and glibc's sigaction(3) refuses to set them.
+ * The emulated program cannot either: the emulator gives it other numbers. */
+static void
+reset_signals(void)
+{
+	/* struct sigaction of the kernel: SIG_DFL, no flags, no mask */
+	const uint64_t action[4] = { 0 };
+
+	for (int sig = 1; sig <= 64; sig++)
+		(void)syscall(SYS_rt_sigaction, sig, action, NULL, sizeof(uint64_t));
+}
+
 static void
 start(char **argv, int go)
 {
@@ -121,6 +135,7 @@ start(char **argv, int go)
 	if (read(go, &byte, 1) != 1)
 		_exit(125);
 	(void)close(go);
+	reset_signals();
 	/* Without privileges a filter must be one that no program gains any by. */
 	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0 &&
 	    (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
