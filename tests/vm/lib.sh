@@ -340,6 +340,13 @@ sample()
 cleanup()
 {
 	scenario_end
-	find "$work" -maxdepth 1 -name 'mnt*' -exec umount -l {} \; 2>/dev/null
-	rm -rf --one-file-system "$work"
+	test -z "${lane_files-}" || remove_files "$work"
+	remove_files "${lane_files:-$base}"
+}
+
+# remove_files DIR: unmounts what a scenario may have mounted in it, and removes it
+remove_files()
+{
+	find "$1" -maxdepth 1 -name 'mnt*' -exec umount -l {} \; 2>/dev/null
+	rm -rf --one-file-system "$1"
 }
