@@ -51,12 +51,13 @@ main_dispatch(int argc, char **argv, agent_main_fn *agent_main)
 {
 	uint64_t main_ns = monotonic_ns();
 	const char *name = argc > 0 ? argv[0] : "tatami";
+	const char *base = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
 	int fd, skip = 0;
 
 	/* Checked first: PID 1 of the pid namespace of a pod is not the PID 1 of the guest. */
-	if (strcmp(strrchr(name, '/') ? strrchr(name, '/') + 1 : name, "pause") == 0)
+	if (strcmp(base, "pause") == 0)
 		return pause_run();
-	if (strcmp(strrchr(name, '/') ? strrchr(name, '/') + 1 : name, "probe") == 0)
+	if (strcmp(base, "probe") == 0)
 		return probe_run(argc, argv);
 	if (getpid() == 1)
 		init_run(argc, argv, main_ns, agent_main);
@@ -75,7 +76,7 @@ main_dispatch(int argc, char **argv, agent_main_fn *agent_main)
 	}
 	if (argc > 1 && strcmp(argv[1], "--print-config") == 0)
 		return agent_main(argc, argv, -1);
-	if (argc < 1 || strcmp(strrchr(name, '/') ? strrchr(name, '/') + 1 : name, "init") == 0) {
+	if (argc < 1 || strcmp(base, "init") == 0) {
 		/* Never run init by accident: it would take over the machine. */
 		(void)dprintf(STDERR_FILENO, "%s: init must be PID 1 (see --help)\n", name);
 		return 2;

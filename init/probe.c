@@ -38,11 +38,13 @@ static int probe_grpc(int fd, const char *service);
 int
 probe_run(int argc, char **argv)
 {
+	bool is_tcp = argc >= 4 && strcmp(argv[1], "tcp") == 0;
+	bool is_http = argc >= 5 && strcmp(argv[1], "http") == 0;
+	bool is_grpc = argc >= 5 && strcmp(argv[1], "grpc") == 0;
 	auto_close int fd = -1;
 	uint32_t port;
 
-	if (argc < 4 || !parse_u32(argv[3], &port) || port > UINT16_MAX ||
-	    (strcmp(argv[1], "tcp") != 0 && argc < 5)) {
+	if ((!is_tcp && !is_http && !is_grpc) || !parse_u32(argv[3], &port) || port > UINT16_MAX) {
 		(void)dprintf(STDOUT_FILENO, "invalid request\n");
 		return 1;
 	}
@@ -52,9 +54,9 @@ probe_run(int argc, char **argv)
 			      strerror(errno));
 		return 1;
 	}
-	if (strcmp(argv[1], "http") == 0)
+	if (is_http)
 		return probe_http(fd, argv[2], argc - 4, argv + 4);
-	return strcmp(argv[1], "grpc") == 0 ? probe_grpc(fd, argv[4]) : 0;
+	return is_grpc ? probe_grpc(fd, argv[4]) : 0;
 }
 
 /* ---- connecting ---- */

@@ -131,6 +131,7 @@ Test(probe, tcp_and_refused)
 {
 	int fd = listen_on(AF_INET);
 
+	CHECK_EQ(probe("udp", "", "/", NULL), 1, "an unknown kind");
 	CHECK_EQ(probe("tcp", "", NULL, NULL), 0);
 	CHECK_EQ(probe("tcp", "127.0.0.1", NULL, NULL), 0);
 	(void)close(fd);
