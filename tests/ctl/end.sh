@@ -43,6 +43,8 @@ listing_full()
 }
 passes 'a listing >/dev/full' listing_full
 
+# A page no longer fits into the pipe.
+is_full() { ! dd if=/dev/zero of="$1" oflag=nonblock bs=4096 count=1 2>/dev/null; }
 # A reader that does not read keeps no signal from being passed on.
 stalled()
 {
@@ -53,7 +55,7 @@ stalled()
 	"$program" run "${vm[@]}" -- yes >"$scratch/fifo" 2>"$scratch/err" 7>&- &
 	pid=$!
 	within 20 grep -qs ReadStdout "$calls" >/dev/null || return 1
-	sleep 0.3
+	within 20 is_full "$scratch/fifo" || return 1
 	kill -TERM $pid
 	# The pipe is full, so that only reading it lets the end of the output through.
 	within 20 grep -q 'main 15' "$calls" || { kill -KILL $pid; return 1; }
