@@ -121,7 +121,7 @@ ps_describe(const struct vm_state *s)
 			      state_word(s), "pod", s->pod, "address", s->address, "rootfs",
 			      s->rootfs, "command", s->command, "monitor", (json_int_t)s->monitor,
 			      "started", (json_int_t)s->started);
-	json_t *status = record_read_status(s->dir);
+	json_t *status = state_read_status(s->dir);
 	json_t *containers = json_object_get(status, "containers");
 
 	if (j && s->finished) {
@@ -130,7 +130,8 @@ ps_describe(const struct vm_state *s)
 		(void)json_object_set_new(j, "error", json_string(s->error));
 	}
 	if (j)
-		(void)json_object_set(j, "containers", containers ? containers : json_array());
+		(void)json_object_set_new(j, "containers",
+					  containers ? json_incref(containers) : json_array());
 	json_decref(status);
 	return j;
 }

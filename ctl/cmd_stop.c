@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "ctl/commands.h"
-#include "ctl/record.h"
 #include "ctl/vm/state.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
@@ -147,7 +146,7 @@ stop_one(struct on_vms *o, const struct vm_state *s, struct error *err)
 		return err->code == ERROR_NOT_FOUND ? 0 : -1;
 	if (now.finished)
 		return 0;
-	record_keep(now.dir);
+	state_keep_records(now.dir);
 	now.finished = time(NULL);
 	now.exit_code = 255;
 	(void)snprintf(now.error, sizeof(now.error), "the VM's monitor process was killed");

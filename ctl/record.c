@@ -2,16 +2,11 @@
 /* Records of a VM's containers. */
 #include "ctl/record.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ctl/json.h"
-#include "lib/cleanup.h"
-#include "lib/path.h"
 
 static int
 record_write(const char *dir, const char *file, json_t *j, struct error *err)
@@ -66,15 +61,6 @@ record_single(const char *dir, const char *name, bool is_running, int exit_code,
 			    err);
 }
 
-json_t *
-record_read_status(const char *dir)
-{
-	char path[PATH_MAX + 32];
-
-	(void)snprintf(path, sizeof(path), "%s/status.json", dir);
-	return json_load_file(path, 0, NULL);
-}
-
 void
 record_id(const struct vm_state *state, const char *name, char *out, size_t size)
 {
@@ -96,28 +82,4 @@ record_log(const struct vm_state *state, const char *name, char *out, size_t siz
 			       ? state->container + n + 1
 			       : state->container;
 	(void)snprintf(out, size, "%s/%.160s.log", state->dir, name);
-}
-
-void
-record_keep(const char *dir)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct error ignored = ERROR_INIT;
-	struct dirent *e;
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-
-	if (!d) {
-		close_fd(&fd);
-		return;
-	}
-	while ((e = readdir(d)) != NULL) {
-		const char *end = strrchr(e->d_name, '.');
-
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
-		    (e->d_name[0] != '.' && end &&
-		     (strcmp(end, ".log") == 0 || strcmp(end, ".json") == 0)))
-			continue;
-		(void)path_remove_tree(dirfd(d), e->d_name, &ignored);
-	}
-	(void)closedir(d);
 }

@@ -10,7 +10,8 @@
  */
 #pragma once
 
-#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 #include "agent.pb-c.h"
 #include "ctl/vm/state.h"
@@ -27,14 +28,8 @@ Grpc__CreateContainerRequest *record_read_request(const char *dir, const char *i
 int record_single(const char *dir, const char *name, bool is_running, int exit_code,
 		  struct error *err);
 
-/* Returns the content of status.json, or NULL. The caller json_decref()s it. */
-json_t *record_read_status(const char *dir);
-
 /* Writes the id in the protocol of container `name` (NULL: the VM's first). */
 void record_id(const struct vm_state *state, const char *name, char *out, size_t size);
 
 /* Writes the path of the log of container `name` (NULL: the VM's first). */
 void record_log(const struct vm_state *state, const char *name, char *out, size_t size);
-
-/* Removes all of the directory but the files that are kept until `rm`. */
-void record_keep(const char *dir);

@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "ctl/commands.h"
-#include "ctl/record.h"
 #include "ctl/single.h"
 #include "ctl/vm/spawn.h"
 #include "lib/cleanup.h"
@@ -204,7 +203,7 @@ background_register(const struct background *b, struct vm_state *state, int *loc
 static int
 background_exit_code(const char *dir)
 {
-	json_t *status = record_read_status(dir), *c;
+	json_t *status = state_read_status(dir), *c;
 	int code = 0;
 	size_t i;
 

@@ -13,10 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "lib/cleanup.h"
 #include "lib/parse.h"
+#include "lib/path.h"
 
 static int
 state_base_dir(char *out, size_t size, struct error *err)
@@ -175,4 +174,37 @@ state_for_each(void (*fn)(const struct vm_state *state, void *data), void *data,
 	}
 	(void)closedir(dir);
 	return 0;
+}
+
+json_t *
+state_read_status(const char *dir)
+{
+	char path[PATH_MAX + 32];
+
+	(void)snprintf(path, sizeof(path), "%s/status.json", dir);
+	return json_load_file(path, 0, NULL);
+}
+
+void
+state_keep_records(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct error ignored = ERROR_INIT;
+	struct dirent *e;
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d) {
+		close_fd(&fd);
+		return;
+	}
+	while ((e = readdir(d)) != NULL) {
+		const char *end = strrchr(e->d_name, '.');
+
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+		    (e->d_name[0] != '.' && end &&
+		     (strcmp(end, ".log") == 0 || strcmp(end, ".json") == 0)))
+			continue;
+		(void)path_remove_tree(dirfd(d), e->d_name, &ignored);
+	}
+	(void)closedir(d);
 }

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <jansson.h>
+
 #include "lib/error.h"
 
 struct vm_state {
@@ -53,3 +55,10 @@ bool state_is_alive(const struct vm_state *state);
 /* Calls fn for each VM. Returns 0, or -1 and err. */
 int state_for_each(void (*fn)(const struct vm_state *state, void *data), void *data,
 		   struct error *err);
+
+/* Returns the content of status.json in the directory of a VM, or NULL. The caller json_decref()s
+ * it. */
+json_t *state_read_status(const char *dir);
+
+/* Removes all of the directory but logs and JSON, which are kept until `rm`. */
+void state_keep_records(const char *dir);

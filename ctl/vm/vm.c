@@ -7,6 +7,7 @@
  *	                 |          +--------+--------+------+-------+
  *	                 v failure        failure, or QEMU has ended
  */
+#include "ctl/vm/state.h"
 #include "ctl/vm/vm.h"
 
 #include <arpa/inet.h>
@@ -26,7 +27,6 @@
 
 #include <linux/vhost.h>
 
-#include "ctl/record.h"
 #include "ctl/vm/find.h"
 #include "ctl/vm/initrd.h"
 #include "ctl/vm/qemu.h"
@@ -472,7 +472,7 @@ vm_stop(struct vm *vm, int grace_ms)
 	/* A VM that was registered is remembered until `rm`. */
 	(void)snprintf(path, sizeof(path), "%s/state.json", vm->dir);
 	if (vm->dir[0] && access(path, F_OK) == 0)
-		record_keep(vm->dir);
+		state_keep_records(vm->dir);
 	else if (vm->dir[0] && path_remove_tree(AT_FDCWD, vm->dir, &err) < 0)
 		(void)fprintf(stderr, "tatamictl: %s: %s\n", vm->dir, err.msg);
 	vm->dir[0] = '\0';
