@@ -28,11 +28,11 @@ struct booted {
 	struct single_vm vm;
 	/* the end of the container */
 	int exit_code;
-	char error[256];
+	char error[512];
 };
 
 static int boot_start(void *self, const char *dir, struct error *err);
-static const struct vm *boot_vm(void *self);
+static struct vm *boot_vm(void *self);
 static void boot_describe(void *self, struct vm_state *s);
 static void boot_look_after(void *self, int stop_fd);
 static void boot_end(void *self);
@@ -90,7 +90,7 @@ boot_start(void *self, const char *dir, struct error *err)
 	return -1;
 }
 
-static const struct vm *
+static struct vm *
 boot_vm(void *self)
 {
 	return &((struct booted *)self)->vm.vm;
@@ -124,7 +124,7 @@ boot_look_after(void *self, int stop_fd)
 	struct single_vm *p = &b->vm;
 	char log[PATH_MAX + 32], why[400];
 	struct error err = ERROR_INIT;
-	auto_close int pidfd = vm_pidfd(&p->vm);
+	auto_close int pidfd = vm_end_fd(&p->vm);
 	auto_close int out = -1;
 	struct session s = {
 		.client = p->client,
@@ -142,6 +142,10 @@ boot_look_after(void *self, int stop_fd)
 	if (b->o->no_container) {
 		while (poll(ends, ARRAY_LEN(ends), -1) < 0 && errno == EINTR)
 			continue;
+		if (vm_has_failed(&p->vm, why, sizeof(why))) {
+			(void)snprintf(b->error, sizeof(b->error), "the VM has ended: %s", why);
+			b->exit_code = 255;
+		}
 		return;
 	}
 	(void)snprintf(log, sizeof(log), "%s/" SINGLE_VM_CONTAINER ".log", p->vm.dir);
@@ -152,9 +156,10 @@ boot_look_after(void *self, int stop_fd)
 	if (b->exit_code < 0) {
 		/* While it is stopped, the VM does not end by itself. */
 		if (vm_ends_within(&p->vm, 2000, why, sizeof(why)))
-			(void)snprintf(b->error, sizeof(b->error), "the VM has ended: %.200s", why);
+			(void)snprintf(b->error, sizeof(b->error), "the VM has ended: %s", why);
 		else
-			(void)snprintf(b->error, sizeof(b->error), "%.250s", err.msg);
+			(void)snprintf(b->error, sizeof(b->error), "%.400s; the VM's programs run",
+				       err.msg);
 		b->exit_code = 255;
 	}
 	(void)record_single(p->vm.dir, SINGLE_VM_CONTAINER, false, b->exit_code, &err);

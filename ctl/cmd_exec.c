@@ -22,7 +22,9 @@
 #include "lib/ttrpc/client.h"
 
 #define CALL_TIMEOUT_MS 60000
-#define ENV_MAX         32
+/* time between the end of a connection and that of the VM's monitor */
+#define VM_GONE_MS 5000
+#define ENV_MAX    32
 
 struct exec_options {
 	struct container_options process;
@@ -96,6 +98,9 @@ cmd_exec(int argc, char **argv)
 	if (!client)
 		return exec_complain("exec", &err, EXIT_FAILED);
 	r = exec_session(client, &state, &o, &err);
+	/* The monitor knows why. */
+	if (r < 0 && err.code == ERROR_UNAVAILABLE)
+		(void)state_ends_within(&state, VM_GONE_MS, &err);
 	ttrpc_client_free(client);
 	return r < 0 ? exec_complain("exec", &err, exit_code_of(&err)) : r;
 }

@@ -59,7 +59,7 @@ static int pod_run(struct pod_vm *p, const char *file, struct error *err);
 static int pod_boot(void *self, const char *dir, struct error *err);
 static int pod_read(struct pod_vm *p, const char *file, struct error *err);
 static int pod_make_files(struct pod_vm *p, struct error *err);
-static const struct vm *pod_vm(void *self);
+static struct vm *pod_vm(void *self);
 static void pod_describe(void *self, struct vm_state *s);
 static void pod_look_after(void *self, int stop_fd);
 static void pod_end(void *self);
@@ -223,7 +223,7 @@ pod_make_files(struct pod_vm *p, struct error *err)
 	return podspec_shares(&p->m, p->files, p->o->share, p->o->writable, &p->o->vm, err);
 }
 
-static const struct vm *
+static struct vm *
 pod_vm(void *self)
 {
 	return &((struct pod_vm *)self)->vm;
@@ -248,7 +248,7 @@ static void
 pod_look_after(void *self, int stop_fd)
 {
 	struct pod_vm *p = self;
-	auto_close int pidfd = vm_pidfd(&p->vm);
+	auto_close int pidfd = vm_end_fd(&p->vm);
 
 	podrun_watch(p->run, stop_fd, pidfd);
 }
@@ -259,12 +259,12 @@ pod_end(void *self)
 	struct pod_vm *p = self;
 	Grpc__DestroySandboxRequest destroy = GRPC__DESTROY_SANDBOX_REQUEST__INIT;
 	struct error err = ERROR_INIT;
-	auto_close int pidfd = vm_pidfd(&p->vm);
+	auto_close int pidfd = vm_end_fd(&p->vm);
 	int grace = 0;
 
 	if (p->run)
 		podrun_stop(p->run, pidfd);
-	if (p->spec.client &&
+	if (p->spec.client && !vm_has_ended(&p->vm, NULL, 0) &&
 	    ttrpc_client_call(p->spec.client, &grpc__agent_service__descriptor, "DestroySandbox",
 			      &destroy.base, STOP_GRACE_MS, NULL, &err) == 0)
 		grace = STOP_GRACE_MS;

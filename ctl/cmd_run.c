@@ -66,7 +66,7 @@ cmd_run(int argc, char **argv)
 static int
 run_session(struct single_vm *p, const struct run_options *o, struct error *err)
 {
-	auto_close int pidfd = vm_pidfd(&p->vm);
+	auto_close int pidfd = vm_end_fd(&p->vm);
 	struct session s = {
 		.client = p->client,
 		.container_id = SINGLE_VM_CONTAINER,

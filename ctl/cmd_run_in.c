@@ -25,7 +25,9 @@
 
 #define CALL_TIMEOUT_MS   60000
 #define DETACH_TIMEOUT_MS 30000
-#define REQUEST_MAX       (1u << 20)
+/* time between the end of a connection and that of the VM's monitor */
+#define VM_GONE_MS  5000
+#define REQUEST_MAX (1u << 20)
 
 struct run_in {
 	struct run_options *o;
@@ -71,6 +73,9 @@ cmd_run_in(struct run_options *o)
 		code = code < 0 ? code : EXIT_FAILED;
 	}
 	ttrpc_client_free(r->client);
+	/* The monitor knows why. */
+	if (code < 0 && err.code == ERROR_UNAVAILABLE && r->state.monitor)
+		(void)state_ends_within(&r->state, VM_GONE_MS, &err);
 	if (code < 0) {
 		(void)fprintf(stderr, "tatamictl run: %s\n", err.msg);
 		return exit_code_of(&err);

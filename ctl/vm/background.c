@@ -30,7 +30,7 @@ static void background_signals(sigset_t *set);
 static int background_wait(pid_t pid, const char *dir, int report, int signals,
 			   struct error *reported, struct error *err);
 static int background_monitor(const struct background *b, const char *dir, pid_t parent, int tell);
-static int background_exit_code(const char *dir);
+static void background_finish(struct vm *vm, struct vm_state *state);
 static int background_register(const struct background *b, struct vm_state *state, int *lock,
 			       struct error *err);
 
@@ -175,7 +175,7 @@ background_monitor(const struct background *b, const char *dir, pid_t parent, in
 	if (b->finish)
 		b->finish(b->self, &state);
 	else
-		state.exit_code = background_exit_code(state.dir);
+		background_finish(b->vm(b->self), &state);
 	b->stop(b->self);
 	state.finished = time(NULL);
 	(void)state_write(&state, &err);
@@ -187,7 +187,7 @@ static int
 background_register(const struct background *b, struct vm_state *state, int *lock,
 		    struct error *err)
 {
-	const struct vm *vm = b->vm(b->self);
+	struct vm *vm = b->vm(b->self);
 
 	*state = (struct vm_state){ .monitor = getpid(), .started = time(NULL) };
 	(void)snprintf(state->dir, sizeof(state->dir), "%s", vm->dir);
@@ -199,16 +199,21 @@ background_register(const struct background *b, struct vm_state *state, int *loc
 	return state_write(state, err);
 }
 
-/* Returns the first exit code of a container that is not 0. */
-static int
-background_exit_code(const char *dir)
+/* Sets the first exit code of a container that is not 0, or the failure of the VM. */
+static void
+background_finish(struct vm *vm, struct vm_state *state)
 {
-	json_t *status = state_read_status(dir), *c;
+	json_t *status = state_read_status(state->dir), *c;
+	char why[400];
 	int code = 0;
 	size_t i;
 
 	json_array_foreach(json_object_get(status, "containers"), i, c) code =
 		code ? code : (int)json_integer_value(json_object_get(c, "exitCode"));
 	json_decref(status);
-	return code;
+	if (vm_has_failed(vm, why, sizeof(why))) {
+		(void)snprintf(state->error, sizeof(state->error), "the VM has ended: %s", why);
+		code = code ? code : 255;
+	}
+	state->exit_code = code;
 }

@@ -15,7 +15,7 @@ struct background {
 	/* Boots the VM in directory `dir`; on failure, nothing is left. */
 	int (*start)(void *self, const char *dir, struct error *err);
 	/* Returns the VM once it is started. */
-	const struct vm *(*vm)(void *self);
+	struct vm *(*vm)(void *self);
 	/* Sets name, rootfs and command for `tatamictl ps`; the rest is already filled in. */
 	void (*describe)(void *self, struct vm_state *state);
 	/* Runs until the VM ends or stop_fd becomes readable. */
@@ -23,7 +23,7 @@ struct background {
 	void (*stop)(void *self);
 	void *self;
 	/* Sets exit_code and error of the state after look_after(); NULL: the code is that of the
-	 * containers' records. */
+	 * containers' records, and a VM that failed is an error. */
 	void (*finish)(void *self, struct vm_state *state);
 };
 

@@ -127,7 +127,7 @@ dial_open(struct wait *w, struct error *err)
 	sigset_t set;
 
 	dial_signals(&set);
-	w->pidfd = vm_pidfd(w->vm);
+	w->pidfd = vm_end_fd(w->vm);
 	w->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	w->stop_fd = epoll_create1(EPOLL_CLOEXEC);
 	w->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
@@ -247,7 +247,7 @@ dial_call(struct vm *vm, struct ttrpc_client *client, const ProtobufCServiceDesc
 	uint64_t deadline = deadline_of_timeout(timeout_ms);
 	struct dialled d = { .failure = ERROR_INIT };
 	struct error ignored = ERROR_INIT;
-	auto_close int pidfd = vm_pidfd(vm);
+	auto_close int pidfd = vm_end_fd(vm);
 	auto_close int signals = -1;
 	char why[400];
 	sigset_t set;

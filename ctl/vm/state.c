@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "lib/cleanup.h"
 #include "lib/parse.h"
 #include "lib/path.h"
+#include "lib/sys.h"
 
 static int
 state_base_dir(char *out, size_t size, struct error *err)
@@ -123,14 +125,39 @@ state_read(const char *name, struct vm_state *out, struct error *err)
 	return 0;
 }
 
+/* Says how a VM has ended. Returns -1. */
+static int
+state_set_ended(const struct vm_state *s, struct error *err)
+{
+	if (s->error[0])
+		return error_set(err, ERROR_UNAVAILABLE, "VM %s has failed: %s", s->name, s->error);
+	return error_set(err, ERROR_UNAVAILABLE, "VM %s has ended, with exit code %d", s->name,
+			 s->exit_code);
+}
+
+bool
+state_ends_within(const struct vm_state *s, int timeout_ms, struct error *err)
+{
+	auto_close int monitor = sys_pidfd_open(s->monitor, 0);
+	struct pollfd p = { .fd = monitor, .events = POLLIN };
+	struct error ignored = ERROR_INIT;
+	struct vm_state now;
+
+	if (state_is_alive(s) && monitor >= 0)
+		(void)poll(&p, 1, timeout_ms);
+	if (state_read(s->name, &now, &ignored) < 0 || now.monitor != s->monitor || !now.finished)
+		return false;
+	(void)state_set_ended(&now, err);
+	return true;
+}
+
 int
 state_read_alive(const char *name, struct vm_state *out, struct error *err)
 {
 	if (state_read(name, out, err) < 0)
 		return -1;
 	if (out->finished)
-		return error_set(err, ERROR_UNAVAILABLE, "VM %s has ended, with exit code %d", name,
-				 out->exit_code);
+		return state_set_ended(out, err);
 	if (!state_is_alive(out))
 		return error_set(err, ERROR_UNAVAILABLE, "VM %s no longer runs", name);
 	return 0;

@@ -29,7 +29,7 @@ struct vm_state {
 	/* exit code of the container, or of the first of a pod's that failed */
 	int exit_code;
 	/* the reason for an end that was not that of the container, or "" */
-	char error[256];
+	char error[512];
 };
 
 /* Writes the path of the directory of VM `name`, which may not exist, and creates its parent.
@@ -44,6 +44,10 @@ int state_read(const char *name, struct vm_state *out, struct error *err);
 
 /* As state_read(), but returns UNAVAILABLE if the VM does not run. */
 int state_read_alive(const char *name, struct vm_state *out, struct error *err);
+
+/* Waits up to timeout_ms for the end of a running VM. Returns whether it has ended, and sets err:
+ * the VM's name, and its reason. */
+bool state_ends_within(const struct vm_state *state, int timeout_ms, struct error *err);
 
 /* Returns the state as `ps` prints it: "up", "exited", "failed", or "dead" if the monitor was
  * killed. */

@@ -29,17 +29,16 @@
 
 #include "ctl/vm/find.h"
 #include "ctl/vm/initrd.h"
+#include "ctl/vm/programs.h"
 #include "ctl/vm/qemu.h"
-#include "ctl/vm/spawn.h"
 #include "ctl/vm/tempdir.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/path.h"
 #include "lib/sys.h"
 
-#define AGENT_PORT      1024
-#define HELPER_READY_MS 10000
-#define MKE2FS_MS       60000
+#define AGENT_PORT 1024
+#define MKE2FS_MS  60000
 
 static int vm_make_directory(struct vm *vm, const char *dir, struct error *err);
 static int vm_start_all(struct vm *vm, struct vm_options *o, struct error *err);
@@ -51,11 +50,6 @@ static int vm_start_virtiofsd(struct vm *vm, const struct vm_options *o, unsigne
 static int vm_start_passt(struct vm *vm, const struct vm_options *o, struct error *err);
 static int vm_explain_network(const struct vm_options *o, struct error *err);
 static int vm_check_ports(const struct vm_options *o, struct error *err);
-static int vm_wait_socket(struct vm *vm, unsigned int slot, const char *name,
-			  const char *socket_name, struct error *err);
-static int vm_start_child(struct vm *vm, unsigned int slot, const char *name, struct argv *a,
-			  int pass_fd, struct error *err);
-static int vm_ended_early(const struct vm *vm, const char *name, int status, struct error *err);
 
 int
 vm_start(struct vm *vm, struct vm_options *o, const char *dir, struct error *err)
@@ -64,6 +58,7 @@ vm_start(struct vm *vm, struct vm_options *o, const char *dir, struct error *err
 	vm->scratch = -1;
 	if (vm_make_directory(vm, dir, err) < 0)
 		return -1;
+	programs_init(&vm->programs, vm->dir);
 	(void)snprintf(vm->console, sizeof(vm->console), "%.*s/console.log", PATH_MAX - 16,
 		       vm->dir);
 	if (vm_start_all(vm, o, err) < 0) {
@@ -100,7 +95,7 @@ vm_start_all(struct vm *vm, struct vm_options *o, struct error *err)
 	const char *arch = find_arch_name(o->arch);
 	struct argv a = { 0 };
 	char program[32];
-	int status, r;
+	int r;
 
 	(void)snprintf(program, sizeof(program), "qemu-system-%s", arch);
 	if (find_program(program, qemu, sizeof(qemu), err) < 0 ||
@@ -125,14 +120,13 @@ vm_start_all(struct vm *vm, struct vm_options *o, struct error *err)
 		return -1;
 	qemu_argv(&a, o, &parts);
 	vm->started_ns = monotonic_ns();
-	r = vm_start_child(vm, VM_QEMU, "qemu", &a, parts.vhost_fd, err);
+	r = programs_start(&vm->programs, PROGRAM_QEMU, "qemu", &a, parts.vhost_fd, err);
 	close_fd(&parts.vhost_fd);
 	if (r < 0)
 		return -1;
 	/* QEMU exits at once on an invalid option. */
-	if (wait_for(vm->children[VM_QEMU], 20, &status)) {
-		vm->children[VM_QEMU] = 0;
-		vm_ended_early(vm, "qemu", status, err);
+	if (programs_wait(&vm->programs, PROGRAM_QEMU, 20)) {
+		programs_explain(&vm->programs, PROGRAM_QEMU, err);
 		return vm_explain_network(o, err);
 	}
 	return 0;
@@ -186,7 +180,6 @@ vm_make_scratch(struct vm *vm, struct vm_share *s, struct error *err)
 	const char *dir = getenv("TMPDIR");
 	char name[PATH_MAX], program[PATH_MAX];
 	struct argv a = { 0 };
-	int status;
 
 	(void)snprintf(name, sizeof(name), "%s/tatami-scratch-XXXXXX",
 		       dir && *dir ? dir : "/var/tmp");
@@ -205,12 +198,13 @@ vm_make_scratch(struct vm *vm, struct vm_share *s, struct error *err)
 	argv_add(&a, "-m0");
 	argv_add(&a, "-O^has_journal");
 	argv_add(&a, "%s", s->path);
-	if (vm_start_child(vm, VM_MKE2FS, "mke2fs", &a, -1, err) < 0)
+	if (programs_start(&vm->programs, PROGRAM_MKE2FS, "mke2fs", &a, -1, err) < 0)
 		return -1;
-	if (!wait_for(vm->children[VM_MKE2FS], MKE2FS_MS, &status))
+	if (!programs_wait(&vm->programs, PROGRAM_MKE2FS, MKE2FS_MS))
 		return error_set(err, ERROR_DEADLINE_EXCEEDED, "mke2fs timed out");
-	vm->children[VM_MKE2FS] = 0;
-	return status == 0 ? 0 : vm_ended_early(vm, "mke2fs", status, err);
+	if (vm->programs.list[PROGRAM_MKE2FS].status == 0)
+		return 0;
+	return programs_explain(&vm->programs, PROGRAM_MKE2FS, err);
 }
 
 /* Sets up vsock: with the kernel's vhost device and a free CID, or with vhost-device-vsock. */
@@ -247,9 +241,9 @@ vm_start_vsock(struct vm *vm, struct qemu_parts *parts, struct error *err)
 	argv_add(&a, "--uds-path=%s/vsock.sock", vm->dir);
 	(void)snprintf(vm->address, sizeof(vm->address), "hvsock://%.200s/vsock.sock:%d", vm->dir,
 		       AGENT_PORT);
-	if (vm_start_child(vm, VM_VSOCK, "vhost-device-vsock", &a, -1, err) < 0)
+	if (programs_start(&vm->programs, PROGRAM_VSOCK, "vhost-device-vsock", &a, -1, err) < 0)
 		return -1;
-	return vm_wait_socket(vm, VM_VSOCK, "vhost-device-vsock", "vhost.sock", err);
+	return programs_wait_socket(&vm->programs, PROGRAM_VSOCK, "vhost.sock", err);
 }
 
 static int
@@ -257,7 +251,7 @@ vm_start_virtiofsd(struct vm *vm, const struct vm_options *o, unsigned int i, st
 {
 	char name[32], socket_name[32];
 	const struct vm_share *s = &o->shares[i];
-	unsigned int slot = VM_VIRTIOFSD + i;
+	enum program_slot slot = PROGRAM_VIRTIOFSD + i;
 	struct argv a = { 0 };
 
 	(void)snprintf(name, sizeof(name), "virtiofsd-%u", i);
@@ -269,9 +263,9 @@ vm_start_virtiofsd(struct vm *vm, const struct vm_options *o, unsigned int i, st
 	argv_add(&a, "--sandbox=namespace");
 	if (s->readonly)
 		argv_add(&a, "--readonly");
-	if (vm_start_child(vm, slot, name, &a, -1, err) < 0)
+	if (programs_start(&vm->programs, slot, name, &a, -1, err) < 0)
 		return -1;
-	return vm_wait_socket(vm, slot, name, socket_name, err);
+	return programs_wait_socket(&vm->programs, slot, socket_name, err);
 }
 
 /* Checks that the published ports are free: QEMU's own message does not name the address. */
@@ -338,104 +332,32 @@ vm_start_passt(struct vm *vm, const struct vm_options *o, struct error *err)
 		argv_add(&a, "--tcp-ports");
 		argv_add(&a, "%s/%u:%u", p->host, p->host_port, p->guest_port);
 	}
-	if (vm_start_child(vm, VM_PASST, "passt", &a, -1, err) < 0)
+	if (programs_start(&vm->programs, PROGRAM_PASST, "passt", &a, -1, err) < 0)
 		return -1;
-	return vm_wait_socket(vm, VM_PASST, "passt", "passt.sock", err);
-}
-
-/* Waits until a helper has created its socket. */
-static int
-vm_wait_socket(struct vm *vm, unsigned int slot, const char *name, const char *socket_name,
-	       struct error *err)
-{
-	char path[PATH_MAX + 32];
-	struct stat st;
-	int status;
-
-	(void)snprintf(path, sizeof(path), "%s/%s", vm->dir, socket_name);
-	for (int waited = 0; waited < HELPER_READY_MS; waited += 5) {
-		if (stat(path, &st) == 0)
-			return 0;
-		if (wait_for(vm->children[slot], 5, &status)) {
-			vm->children[slot] = 0;
-			return vm_ended_early(vm, name, status, err);
-		}
-	}
-	return error_set(err, ERROR_DEADLINE_EXCEEDED,
-			 "%s did not create its socket %s within %d ms", name, path,
-			 HELPER_READY_MS);
-}
-
-static int
-vm_start_child(struct vm *vm, unsigned int slot, const char *name, struct argv *a, int pass_fd,
-	       struct error *err)
-{
-	char path[PATH_MAX + 32];
-	auto_close int log = -1;
-	pid_t pid;
-
-	(void)snprintf(path, sizeof(path), "%s/%s.log", vm->dir, name);
-	log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (log < 0) {
-		error_sys(err, "failed to open %s", path);
-		argv_release(a);
-		return -1;
-	}
-	pid = spawn(a, log, pass_fd, err);
-	argv_release(a);
-	if (pid < 0)
-		return -1;
-	vm->children[slot] = pid;
-	if (slot >= vm->n_children)
-		vm->n_children = slot + 1;
-	return 0;
-}
-
-/* Sets an error with the exit status of a program and the end of its log. */
-static int
-vm_ended_early(const struct vm *vm, const char *name, int status, struct error *err)
-{
-	char path[PATH_MAX + 32], text[300] = "";
-	auto_close int fd = -1;
-	ssize_t n;
-
-	(void)snprintf(path, sizeof(path), "%s/%s.log", vm->dir, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		off_t size = lseek(fd, 0, SEEK_END);
-
-		n = pread(fd, text, sizeof(text) - 1,
-			  size > (off_t)sizeof(text) ? size - (off_t)sizeof(text) + 1 : 0);
-		text[n > 0 ? n : 0] = '\0';
-	}
-	if (WIFSIGNALED(status))
-		return error_set(err, ERROR_UNAVAILABLE, "%s was killed by signal %d: %s", name,
-				 WTERMSIG(status), text);
-	return error_set(err, ERROR_UNAVAILABLE, "%s exited with code %d: %s", name,
-			 WEXITSTATUS(status), text);
+	return programs_wait_socket(&vm->programs, PROGRAM_PASST, "passt.sock", err);
 }
 
 bool
 vm_has_ended(struct vm *vm, char *exit_text, size_t size)
 {
-	int status;
-
-	if (vm->children[VM_QEMU] > 0 && !wait_for(vm->children[VM_QEMU], 0, &status))
+	if (vm->why.code == ERROR_OK && !programs_have_ended(&vm->programs, &vm->why))
 		return false;
-	if (vm->children[VM_QEMU] > 0) {
-		vm->children[VM_QEMU] = 0;
-		(void)vm_ended_early(vm, "qemu", status, &vm->why);
-	}
 	if (exit_text)
 		(void)snprintf(exit_text, size, "%s", vm->why.msg);
 	return true;
 }
 
 bool
+vm_has_failed(struct vm *vm, char *exit_text, size_t size)
+{
+	return vm_has_ended(vm, exit_text, size) && programs_have_failed(&vm->programs);
+}
+
+bool
 vm_ends_within(struct vm *vm, int timeout_ms, char *exit_text, size_t size)
 {
 	struct pollfd p = { .events = POLLIN };
-	auto_close int fd = vm_pidfd(vm);
+	auto_close int fd = vm_end_fd(vm);
 
 	p.fd = fd;
 	if (fd >= 0)
@@ -444,9 +366,9 @@ vm_ends_within(struct vm *vm, int timeout_ms, char *exit_text, size_t size)
 }
 
 int
-vm_pidfd(const struct vm *vm)
+vm_end_fd(const struct vm *vm)
 {
-	return vm->children[VM_QEMU] > 0 ? sys_pidfd_open(vm->children[VM_QEMU], 0) : -1;
+	return vm->dir[0] ? fcntl(vm->programs.end_fd, F_DUPFD_CLOEXEC, 0) : -1;
 }
 
 void
@@ -454,26 +376,17 @@ vm_stop(struct vm *vm, int grace_ms)
 {
 	struct error err = ERROR_INIT;
 	char path[PATH_MAX + 16];
-	int status;
 
-	if (vm->children[VM_QEMU] > 0 && grace_ms > 0 &&
-	    wait_for(vm->children[VM_QEMU], grace_ms, &status))
-		vm->children[VM_QEMU] = 0;
-	for (unsigned int i = 0; i < vm->n_children; i++) {
-		if (vm->children[i] <= 0)
-			continue;
-		/* Kill the whole process group: virtiofsd forks. A stopped process is killed as
-		 * well. */
-		(void)kill(-vm->children[i], SIGKILL);
-		(void)kill(vm->children[i], SIGKILL);
-		(void)waitpid(vm->children[i], &status, 0);
-		vm->children[i] = 0;
-	}
+	if (!vm->dir[0])
+		return;
+	if (grace_ms > 0)
+		(void)programs_wait(&vm->programs, PROGRAM_QEMU, grace_ms);
+	programs_kill(&vm->programs);
 	/* A VM that was registered is remembered until `rm`. */
 	(void)snprintf(path, sizeof(path), "%s/state.json", vm->dir);
-	if (vm->dir[0] && access(path, F_OK) == 0)
+	if (access(path, F_OK) == 0)
 		state_keep_records(vm->dir);
-	else if (vm->dir[0] && path_remove_tree(AT_FDCWD, vm->dir, &err) < 0)
+	else if (path_remove_tree(AT_FDCWD, vm->dir, &err) < 0)
 		(void)fprintf(stderr, "tatamictl: %s: %s\n", vm->dir, err.msg);
 	vm->dir[0] = '\0';
 	close_fd(&vm->lock);

@@ -9,21 +9,10 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
+#include "ctl/vm/programs.h"
 #include "ctl/vm/vm_options.h"
 #include "lib/error.h"
-
-enum vm_child {
-	VM_QEMU,
-	VM_VSOCK,
-	VM_PASST,
-	/* makes the file system of a scratch disk */
-	VM_MKE2FS,
-	/* first of VM_SHARES_MAX */
-	VM_VIRTIOFSD,
-	VM_CHILDREN = VM_VIRTIOFSD + VM_SHARES_MAX,
-};
 
 struct vm {
 	/* private directory of sockets and logs, removed by vm_stop() */
@@ -32,15 +21,14 @@ struct vm {
 	char address[256];
 	/* file with the output of the guest's console */
 	char console[PATH_MAX];
-	pid_t children[VM_CHILDREN];
-	unsigned int n_children;
+	struct programs programs;
 	/* monotonic start time of QEMU */
 	uint64_t started_ns;
 	/* lock fd of a temporary directory, else -1 */
 	int lock;
 	/* the file of the scratch disk, else -1 */
 	int scratch;
-	/* the end of QEMU, once vm_has_ended() */
+	/* the end of the VM, once vm_has_ended() */
 	struct error why;
 };
 
@@ -48,15 +36,19 @@ struct vm {
  * returns once QEMU runs. On failure, nothing is left. Returns 0, or -1 and err. */
 int vm_start(struct vm *vm, struct vm_options *options, const char *dir, struct error *err);
 
-/* Returns whether the VM has ended, and reaps QEMU. exit_text (may be NULL) receives the reason,
- * each time. Does not block. */
+/* Returns whether QEMU has ended, or a program that it cannot do without. exit_text (may be NULL)
+ * receives the reason, each time. */
 bool vm_has_ended(struct vm *vm, char *exit_text, size_t size);
+
+/* As vm_has_ended(), but returns false if QEMU exited with code 0: the guest powered off. */
+bool vm_has_failed(struct vm *vm, char *exit_text, size_t size);
 
 /* As vm_has_ended(), but waits up to timeout_ms: a connection may break before the VM is gone. */
 bool vm_ends_within(struct vm *vm, int timeout_ms, char *exit_text, size_t size);
 
-/* Returns a pidfd of QEMU for a poll loop, owned by the caller, or -1. */
-int vm_pidfd(const struct vm *vm);
+/* Returns a fd for a poll loop, owned by the caller, that is readable when one of the VM's programs
+ * has ended, or -1. */
+int vm_end_fd(const struct vm *vm);
 
 /* Waits up to grace_ms for the guest to power off, then kills and reaps all programs and removes
  * the directory, or of a VM that was registered (state.h) all but its records (record.h). */

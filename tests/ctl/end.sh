@@ -96,16 +96,6 @@ passes 'a terminal whose input ends' prints xyxy run -t -i -- cat < <(printf xy)
 
 # ---- interrupts and the end of the VM ----
 
-# begin WORD COMMAND...: runs the command in the background until its VM has been called; sets $pid
-begin()
-{
-	local word=$1
-	shift
-	rm -f "$calls"
-	"$program" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null &
-	pid=$!
-	within 20 grep -qs "$word" "$calls" || { kill -KILL $pid; cat "$scratch/err"; return 1; }
-}
 # ends WANT TEXT: the command begun ends with this code
 ends()
 {
@@ -137,6 +127,17 @@ killed_under_run()
 	ends 125 'qemu was killed by signal 9'
 }
 passes 'QEMU dies under run' killed_under_run
+# The programs that QEMU needs. Their kinds: name, arguments of run, name in messages.
+helper() { pgrep -f "^$scratch/bin/$1"; }
+helper_killed()
+{
+	begin WaitProcess run "${vm[@]}" "${@:3}" -- sleep 1000 || return 1
+	# shellcheck disable=SC2046
+	kill -USR2 $(helper "$1")
+	ends 125 "the VM has ended: $2 was killed by signal 12: fake: one; fake: two"
+}
+passes 'vhost-device-vsock dies under run' helper_killed vhost-device-vsock vhost-device-vsock
+passes 'virtiofsd dies under run' helper_killed virtiofsd virtiofsd-0 --share virtio-fs --virtiofsd "$scratch/bin/virtiofsd"
 killed_in_call()
 {
 	FAKE_HANG=CreateContainer begin CreateContainer run "${vm[@]}" -- true || return 1

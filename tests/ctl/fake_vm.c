@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stands for a VM when tatamictl is tested without one. Called as vhost-device-vsock it makes its
- * socket and waits; called as qemu-system-* it writes the console, and serves the agent's protocol
- * behind the vsock socket of the VM's directory. Containers are processes of this machine, without
- * any isolation.
+ * Stands for a VM when tatamictl is tested without one. Called as vhost-device-vsock or virtiofsd
+ * it makes its socket and waits; called as qemu-system-* it writes the console, and serves the
+ * agent's protocol behind the vsock socket of the VM's directory. Containers are processes of this
+ * machine, without any isolation.
  *
  * Environment:
  *   FAKE_BOOT=silent    the console stays empty
@@ -578,8 +578,13 @@ int
 main(int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++) {
-		if (strncmp(argv[i], "--socket=", 9) == 0) {
-			(void)listen_on(argv[i] + 9);
+		if (strcmp(argv[i], "--version") == 0) {
+			(void)printf("virtiofsd 1.13.2\n");
+			return 0;
+		}
+		if (strncmp(argv[i], "--socket", 8) == 0) {
+			(void)listen_on(strchr(argv[i], '=') + 1);
+			(void)fprintf(stderr, "fake: one\nfake: two\n");
 			for (;;)
 				(void)pause();
 		}

@@ -70,6 +70,21 @@ failed()
 	prints 255 ctl wait seven && is_state seven failed && ctl inspect seven | jq -e '.error | test("qemu was killed by signal 9")' >/dev/null && ctl rm seven && nothing_left
 }
 passes 'a VM whose QEMU was killed' failed
+helper_failed()
+{
+	local why='the VM has ended: vhost-device-vsock was killed by signal 12: fake: one; fake: two'
+	booted lost || return 1
+	begin ExecProcess exec lost -- sleep 1000 || return 1
+	# shellcheck disable=SC2046
+	kill -USR2 $(pgrep -f "^$scratch/bin/vhost-device-vsock")
+	local status=0
+	wait $pid || status=$?
+	test $status = 125 && said "VM lost has failed: $why" "$scratch/err" || return 1
+	prints 255 ctl wait lost && is_state lost failed && prints "$why" error_of lost && fails_alive "$why" ctl exec lost -- true &&
+		said 'fake: two' "$(run_dir lost)/vhost-device-vsock.log" && ctl rm lost && nothing_left
+}
+error_of() { ctl inspect "$1" | jq -r .error; }
+passes 'a VM whose vhost-device-vsock was killed, and an exec in it' helper_failed
 dead()
 {
 	booted eight || return 1
