@@ -201,12 +201,15 @@ qemu_append(char *out, size_t size, const struct vm_options *o, const char *acce
 	/* virtiofsd writes files into the guest's memory, which QEMU's translator does not notice:
 	 * it would go on executing its translation of a page's previous content. The kernel clears
 	 * pages when it allocates them with init_on_alloc, and QEMU notices that. */
+	/* The kernel looks for disks at 256 addresses of a SCSI controller. After the boot that
+	 * takes many seconds, in which it would plug in no other device. */
 	(void)snprintf(
-		out, size, "console=%s quiet panic=-1%s%s%s%s%s%s%s%s%s",
+		out, size, "console=%s quiet panic=-1%s%s%s%s%s%s%s%s%s%s",
 		o->arch == VM_AARCH64 ? "ttyAMA0" : "ttyS0",
 		o->arch == VM_AARCH64 ? "" : " reboot=k no_timer_check tsc=reliable noreplace-smp",
 		no_apic_timer ? " nolapic_timer" : "",
-		has_virtiofs && is_emulated ? " init_on_alloc=1" : "", o->root_image ? " " : "",
+		has_virtiofs && is_emulated ? " init_on_alloc=1" : "",
+		o->microvm ? "" : " scsi_mod.scan=async", o->root_image ? " " : "",
 		o->root_image ? root : "", o->log_level ? " agent.log=" : "",
 		o->log_level ? o->log_level : "", o->append ? " " : "", o->append ? o->append : "");
 }
