@@ -3,6 +3,9 @@
 # Functions for the scripts, sourced with ". scripts/common.sh" by POSIX shells. Progress is printed
 # on stderr, so that the output of a script can be used as a value.
 
+# Other users can read what is built, whatever the umask, and so can those of a guest.
+umask 022
+
 TATAMI_CACHE=${TATAMI_CACHE:-${HOME:-/root}/.cache/tatami}
 export TATAMI_CACHE
 

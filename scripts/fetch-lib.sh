@@ -13,6 +13,8 @@
 # shellcheck shell=sh
 # The caller sets $me to its name before it sources this file.
 
+umask 022
+
 CACHE=${TATAMI_CACHE:-${HOME:-/root}/.cache/tatami}
 PATH=$PATH:/usr/sbin:/sbin
 export PATH LC_ALL=C
