@@ -55,6 +55,9 @@ _tatamictl()
 		return ;;
 	*:--image)
 		return ;;
+	*:--seccomp-profiles)
+		_tatamictl_files -d
+		return ;;
 	*:--network)
 		_tatamictl_words 'user passt'
 		return ;;
@@ -92,7 +95,7 @@ _tatamictl()
 	rmi:*)
 		_tatamictl_words "$(_tatamictl_images)" ;;
 	pod:-*)
-		_tatamictl_words "$vm --name --image --status" ;;
+		_tatamictl_words "$vm --name --image --seccomp-profiles --status" ;;
 	pod:*)
 		_tatamictl_files -f ;;
 	exec:-*)

@@ -2,6 +2,7 @@
 /* tatamictl pod: boots a VM in the background and creates the pod that a file describes. */
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "ctl/pod/files.h"
 #include "ctl/pod/manifest.h"
 #include "ctl/pod/run.h"
+#include "ctl/pod/security.h"
 #include "ctl/pod/spec.h"
 #include "ctl/vm/background.h"
 #include "ctl/vm/dial.h"
@@ -165,6 +167,7 @@ pod_read(struct pod_vm *p, const char *file, struct error *err)
 		.memory = (uint64_t)vm->memory_mib << 20,
 		.cpus = vm->cpus,
 	};
+	char dir[PATH_MAX];
 
 	/* A pod has a network. */
 	if (!p->o->no_network)
@@ -175,6 +178,12 @@ pod_read(struct pod_vm *p, const char *file, struct error *err)
 	(void)read_text_at(AT_FDCWD, "/proc/sys/kernel/random/uuid", p->uid, sizeof(p->uid));
 	if (manifest_read(&p->m, file, &guest, err) < 0)
 		return -1;
+	/* dirname() returns "." for "-", too. */
+	(void)snprintf(dir, sizeof(dir), "%s", file);
+	if (security_read_profiles(&p->m,
+				   p->o->seccomp_profiles ? p->o->seccomp_profiles : dirname(dir),
+				   find_arch_name(vm->arch), err) < 0)
+		return error_wrap(err, "%s", file);
 	for (size_t i = 0; i < p->m.n_ports; i++)
 		if (options_publish(vm, p->m.ports[i], err) < 0)
 			return error_wrap(err, "%s", file);

@@ -65,6 +65,7 @@ enum {
 	OPT_ENTRYPOINT,
 	OPT_STOP_SIGNAL,
 	OPT_IMAGE,
+	OPT_SECCOMP_PROFILES,
 };
 
 static const struct option long_options[] = {
@@ -74,6 +75,7 @@ static const struct option long_options[] = {
 	{ "writable", no_argument, NULL, OPT_WRITABLE },
 	{ "scratch", required_argument, NULL, OPT_SCRATCH },
 	{ "image", required_argument, NULL, OPT_IMAGE },
+	{ "seccomp-profiles", required_argument, NULL, OPT_SECCOMP_PROFILES },
 	{ "share", required_argument, NULL, OPT_SHARE },
 	{ "virtiofs-cache", required_argument, NULL, OPT_VIRTIOFS_CACHE },
 	{ "virtiofsd", required_argument, NULL, OPT_VIRTIOFSD },
@@ -236,6 +238,8 @@ options_text(struct run_options *o, int opt)
 		return &o->container.guest_proc;
 	case OPT_VIRTIOFSD:
 		return &o->virtiofsd;
+	case OPT_SECCOMP_PROFILES:
+		return &o->seccomp_profiles;
 	default:
 		return NULL;
 	}

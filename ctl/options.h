@@ -62,6 +62,8 @@ struct run_options {
 	/* pod: where images are */
 	struct podspec_image images[OPTIONS_IMAGES_MAX];
 	size_t n_images;
+	/* pod: directory of the profiles of type Localhost; NULL: that of the pod's file */
+	const char *seccomp_profiles;
 	bool want_help;
 	char kernel[PATH_MAX], initrd[PATH_MAX], init[PATH_MAX], found_virtiofsd[PATH_MAX];
 };

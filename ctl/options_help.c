@@ -33,6 +33,8 @@ const char options_help[] =
 	"                         rootfs (0), volumes and devices with one, and shares\n"
 	"  --image IMAGE=DIR|FILE where an image of a pod's FILE is; registry, tag and digest may\n"
 	"                         be missing (only for pod; may be repeated)\n"
+	"  --seccomp-profiles DIR where the profiles of a pod's localhostProfile are (default:\n"
+	"                         the directory of FILE)\n"
 	"  --in NAME              run in the running VM NAME (only for run)\n"
 	"  -t, --tty              give the process a terminal (only for run)\n"
 	"  -i, --interactive      pass standard input on (only for run)\n"

@@ -432,6 +432,13 @@ spec_all_caps(size_t *n)
 	return all_caps;
 }
 
+const char *const *
+spec_default_caps(size_t *n)
+{
+	*n = ARRAY_LEN(default_caps);
+	return default_caps;
+}
+
 static Grpc__Process *
 spec_new_process(struct maker *m, const struct container_options *o)
 {

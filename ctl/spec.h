@@ -78,8 +78,9 @@ struct container_options {
 /* Inserts an entry before the user's entries, which take precedence. The array must have room. */
 void spec_env_default(const char **env, size_t *n, const char *entry);
 
-/* Returns the names of all capabilities. */
+/* Return the names of all capabilities, and of those that a container has by default. */
 const char *const *spec_all_caps(size_t *n);
+const char *const *spec_default_caps(size_t *n);
 
 /* Build requests in the arena. Return NULL if out of memory. */
 Grpc__CreateSandboxRequest *spec_sandbox(struct arena *a, const char *id, const char *hostname);

@@ -259,19 +259,35 @@ manifest_read_aliases(struct manifest_reader *m, const struct field *spec)
 
 static int
 manifest_read_seccomp(struct manifest_reader *m, const struct field *security,
-		      enum manifest_seccomp *out)
+		      struct manifest_filter *out)
 {
-	static const struct field_keys keys = { "type", "", "localhostProfile" };
-	static const char *const names[] = { "Unconfined", "RuntimeDefault" };
-	unsigned int kind = *out;
-	struct field f;
+	static const struct field_keys keys = { "type localhostProfile", "", "" };
+	static const char *const names[] = { "Unconfined", "RuntimeDefault", "Localhost" };
+	unsigned int kind = out->type;
+	const char *type;
+	struct field f, path;
 
 	field_get(security, "seccompProfile", &f);
-	if (field_check_map(&m->r, &f, &keys) < 0 ||
-	    field_choice(&m->r, &f, "type", names, ARRAY_LEN(names), &kind) < 0)
+	if (!f.node)
+		return 0;
+	*out = (struct manifest_filter){ 0 };
+	if (field_check_map(&m->r, &f, &keys) < 0 || field_required(&m->r, &f, "type", &type) < 0 ||
+	    field_choice(&m->r, &f, "type", names, ARRAY_LEN(names), &kind) < 0 ||
+	    field_text(&m->r, &f, "localhostProfile", &out->path) < 0)
 		return -1;
-	*out = (enum manifest_seccomp)kind;
-	return 0;
+	out->type = (enum manifest_seccomp)kind;
+	field_get(&f, "localhostProfile", &path);
+	if (out->path && out->type != SECCOMP_LOCALHOST)
+		return field_wrong(&m->r, &path, "only for type Localhost");
+	if (out->type != SECCOMP_LOCALHOST)
+		return 0;
+	if (!out->path || !out->path[0])
+		return field_wrong(&m->r, &f, "localhostProfile is missing");
+	if (out->path[0] == '/' || strstr(out->path, ".."))
+		return field_wrong(&m->r, &path, "must be a relative path without ..");
+	out->line = path.node->line;
+	out->field = arena_strdup(m->r.arena, path.path);
+	return out->field ? 0 : field_nomem(&m->r);
 }
 
 /* Reads the fields that pod and container have in common. */

@@ -102,6 +102,17 @@ enum manifest_restart {
 enum manifest_seccomp {
 	SECCOMP_UNCONFINED,
 	SECCOMP_RUNTIME_DEFAULT,
+	SECCOMP_LOCALHOST,
+};
+
+/* The filter of system calls of a container. */
+struct manifest_filter {
+	enum manifest_seccomp type;
+	/* Localhost: relative path of the profile; its field in the description and the line */
+	const char *path, *field;
+	unsigned int line;
+	/* security_read_profiles() */
+	struct Grpc__LinuxSeccomp *profile;
 };
 
 struct manifest_container {
@@ -124,7 +135,7 @@ struct manifest_container {
 	/* "CAP_CHOWN" or "ALL" */
 	const char **add_caps, **drop_caps;
 	bool read_only, privileged, no_new_privileges;
-	enum manifest_seccomp seccomp;
+	struct manifest_filter seccomp;
 	bool terminal, keeps_stdin;
 	/* from the image: nobody may write its disk; signal for the end, 0: SIGTERM */
 	bool has_read_only_image;

@@ -463,9 +463,9 @@ podspec_container(const struct podspec *p, struct arena *a, size_t i)
 					 storages) < 0)
 			return NULL;
 	create = spec_container(a, &o);
-	if (!create || security_apply_process(p->m, c, a, create->oci->process) < 0 ||
-	    security_apply_seccomp(c, a, create->oci->linux) < 0)
+	if (!create || security_apply_process(p->m, c, a, create->oci->process) < 0)
 		return NULL;
+	create->oci->linux->seccomp = c->seccomp.profile;
 	if (c->requested_milli)
 		create->oci->linux->resources->cpu->shares =
 			(c->requested_milli * 1024ull + 999) / 1000;

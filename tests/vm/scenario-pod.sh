@@ -66,6 +66,7 @@ describe()
 	    command: [sh, -c, 'echo shipper >>/scratch/order; exec tail -F /scratch/log']
 	    startupProbe: {exec: {command: [grep, -q, shipper, /scratch/order]}, periodSeconds: 1, timeoutSeconds: 10, failureThreshold: 60}
 	    volumeMounts: [{name: scratch, mountPath: /scratch}]
+	    securityContext: {seccompProfile: {type: Localhost, localhostProfile: profiles/no-directories.json}}
 	  containers:
 	  - name: nginx
 	    image: nginx:1.25
@@ -123,7 +124,7 @@ images() { echo --image "nginx=$work/pod.ext4" --image "busybox=$work/side"; }
 
 make_pod()
 {
-	ctl pod $(vm_options) --memory 512 $(images) "$work/pod.yaml" 2>"$work/notes" || { cat "$work/notes"; return 1; }
+	ctl pod $(vm_options) --memory 512 $(images) --seccomp-profiles tests/data/pods "$work/pod.yaml" 2>"$work/notes" || { cat "$work/notes"; return 1; }
 	vms+=(site)
 	vmdir=$XDG_RUNTIME_DIR/tatami/site
 	cat "$work/notes"
@@ -175,6 +176,14 @@ locked()
 		grep -q $'^CapBnd:\t0000000000000400' "$work/locked" && grep -q $'^Seccomp:\t2' "$work/locked" &&
 		says 'Read-only file system' ctl exec -c locked site -- touch /x
 }
+
+# Without the filter each user may make a namespace of users.
+filtered()
+{
+	in_side 'unshare -U true' && is 2 ctl exec -c locked site -- sh -c 'echo one two | wc -w' &&
+		says 'Operation not permitted' ctl exec -c locked site -- unshare -U true
+}
+filtered_by_file() { says 'Input/output error' ctl exec -c shipper site -- mkdir /scratch/made; }
 
 started_twice()
 {
@@ -233,6 +242,8 @@ if ok 'make a disk with nginx' make_disk && ok 'describe the pod' describe; then
 		ok 'variables' is $'HOSTNAME=www\nMIB=32\nPOD=site\nTOKEN=hush' variables
 		ok 'names and addresses' names
 		ok 'a restricted container' locked
+		ok 'the default seccomp profile refuses new namespaces' filtered
+		ok 'a seccomp profile of a file' filtered_by_file
 		ok 'the log of a container' grep -qx 'side is up' "$vmdir/side.log"
 		ok 'a container is ended by its hook and restarted when its liveness probe fails' restarted
 		ok 'nginx still answers' served "$port"

@@ -8,6 +8,7 @@
 #include "ctl/pod/expand.h"
 #include "ctl/pod/manifest.h"
 #include "ctl/pod/quantity.h"
+#include "ctl/pod/security.h"
 #include "ctl/pod/spec.h"
 #include "lib/cleanup.h"
 #include "tests/support/check.h"
@@ -107,6 +108,7 @@ Test(manifest, all_examples)
 		{ "tcp-and-grpc-probes", "", NULL },
 		{ "lifecycle", "", NULL },
 		{ "security-context", "", NULL },
+		{ "seccomp-localhost", "", NULL },
 		{ "resources",
 		  "spec.nodeSelector, spec.tolerations, "
 		  "spec.containers[].resources.requests.ephemeral-storage",
@@ -326,7 +328,9 @@ request_of(struct arena *a, size_t i)
 	static struct vm_options vm;
 	const struct podspec p = { .m = &m, .vm = &vm };
 	const Grpc__CreateContainerRequest *r;
+	struct error err = ERROR_INIT;
 
+	REQUIRE_OK(security_read_profiles(&m, TEST_DATA "/pods", "x86_64", &err), &err);
 	vm = (struct vm_options){ .nic = true, .configure_nic = true };
 	for (size_t k = 0; k < m.n_containers; k++)
 		vm.shares[k] = (struct vm_share){ .kind = SHARE_9P, .tag = "t" };
@@ -364,7 +368,8 @@ Test(manifest, security_contexts)
 	REQUIRE_EQ(p->capabilities->n_bounding, 1);
 	CHECK_STR(p->capabilities->bounding[0], "CAP_NET_BIND_SERVICE");
 	REQUIRE_NE(r->oci->linux->seccomp, NULL);
-	CHECK_STR(r->oci->linux->seccomp->defaultaction, "SCMP_ACT_ALLOW");
+	CHECK_STR(r->oci->linux->seccomp->defaultaction, "SCMP_ACT_ERRNO");
+	CHECK_EQ(r->oci->linux->seccomp->n_architectures, 3);
 	for (size_t i = 0; i < r->n_storages; i++)
 		if (strcmp(r->storages[i]->driver, "local") == 0)
 			CHECK_STR(r->storages[i]->options[1], "fsgid=2000");
@@ -381,6 +386,32 @@ Test(manifest, security_contexts)
 	CHECK(has_cap(r->oci->process->capabilities, "CAP_SYS_ADMIN"));
 	CHECK_EQ(r->oci->linux->n_maskedpaths, 0);
 	CHECK_EQ(r->oci->linux->seccomp, NULL);
+	arena_release(&a);
+}
+
+Test(manifest, seccomp_profiles)
+{
+	const Grpc__LinuxSeccomp *p;
+	struct error err = ERROR_INIT;
+	struct arena a;
+
+	arena_init(&a, 4u << 20);
+	read_valid("seccomp-localhost");
+	p = request_of(&a, 0)->oci->linux->seccomp;
+	REQUIRE_NE(p, NULL);
+	CHECK_STR(p->defaultaction, "SCMP_ACT_ALLOW");
+	CHECK_STR(p->architectures[0], "SCMP_ARCH_X86_64");
+	CHECK_EQ(p->n_syscalls, 2);
+	CHECK_EQ(p->syscalls[0]->errnoret, 5);
+	p = request_of(&a, 1)->oci->linux->seccomp;
+	REQUIRE_NE(p, NULL);
+	CHECK_STR(p->defaultaction, "SCMP_ACT_ERRNO", "that of the container");
+	read_valid("seccomp-localhost");
+	CHECK_EQ(security_read_profiles(&m, TEST_DATA, "x86_64", &err), -1);
+	CHECK_EQ(err.code, ERROR_INVALID_ARGUMENT);
+	CHECK_HAS(err.msg,
+		  "line 9: spec.securityContext.seccompProfile.localhostProfile: failed to "
+		  "read " TEST_DATA "/profiles/no-directories.json: No such file");
 	arena_release(&a);
 }
 
@@ -589,7 +620,17 @@ Test(manifest, invalid)
 		  "runAsNonRoot, but the user is 0" },
 		{ POD(CONTAINERS(",\"securityContext\":{\"seccompProfile\":"
 				 "{\"type\":\"Localhost\"}}")),
-		  "seccompProfile.type: \"Localhost\": expected Unconfined or RuntimeDefault" },
+		  "securityContext.seccompProfile: localhostProfile is missing" },
+		{ POD(CONTAINERS(",\"securityContext\":{\"seccompProfile\":"
+				 "{\"type\":\"Localhost\",\"localhostProfile\":\"../x\"}}")),
+		  "seccompProfile.localhostProfile: must be a relative path without .." },
+		{ POD(CONTAINERS(",\"securityContext\":{\"seccompProfile\":"
+				 "{\"type\":\"Unconfined\",\"localhostProfile\":\"x\"}}")),
+		  "seccompProfile.localhostProfile: only for type Localhost" },
+		{ POD(CONTAINERS(",\"securityContext\":{\"seccompProfile\":{}}")),
+		  "seccompProfile: type is missing" },
+		{ POD(CONTAINERS(",\"securityContext\":{\"seccompProfile\":{\"type\":\"None\"}}")),
+		  "type: \"None\": expected Unconfined, RuntimeDefault or Localhost" },
 		{ POD(CONTAINERS(",\"restartPolicy\":\"Always\"")),
 		  "spec.containers[0].restartPolicy: not supported" },
 		{ POD(CONTAINERS("") ",\"restartPolicy\":\"Sometimes\""),
