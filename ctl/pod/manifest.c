@@ -306,11 +306,14 @@ static int
 manifest_read_pod_security(struct manifest_reader *m, const struct field *security)
 {
 	static const struct field_keys keys = {
-		"runAsUser runAsGroup runAsNonRoot fsGroup supplementalGroups seccompProfile",
+		"runAsUser runAsGroup runAsNonRoot fsGroup supplementalGroups "
+		"supplementalGroupsPolicy seccompProfile",
 		"fsGroupChangePolicy seLinuxOptions seLinuxChangePolicy appArmorProfile "
-		"supplementalGroupsPolicy windowsOptions",
+		"windowsOptions",
 		"sysctls"
 	};
+	static const char *const policies[] = { "Merge", "Strict" };
+	unsigned int policy = 0;
 	struct field list, f;
 	int64_t gid;
 	size_t i = 0;
@@ -320,8 +323,11 @@ manifest_read_pod_security(struct manifest_reader *m, const struct field *securi
 	field_get(security, "supplementalGroups", &list);
 	if (field_check_map(&m->r, security, &keys) < 0 ||
 	    field_number(&m->r, security, "fsGroup", 0, UINT32_MAX - 1, &m->m->fs_group) < 0 ||
+	    field_choice(&m->r, security, "supplementalGroupsPolicy", policies, ARRAY_LEN(policies),
+			 &policy) < 0 ||
 	    field_check_list(&m->r, &list, MANIFEST_GROUPS_MAX - 1) < 0)
 		return -1;
+	m->m->has_strict_groups = policy == 1;
 	for (const struct yaml_node *e = list.node ? list.node->first : NULL; e; e = e->next) {
 		field_element(&list, e, i++, &f);
 		if (!yaml_int(e, &gid) || gid < 0 || gid >= UINT32_MAX)

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ctl/image/account.h"
 #include "ctl/pod/field.h"
 #include "lib/arena.h"
 #include "lib/error.h"
@@ -132,6 +133,9 @@ struct manifest_container {
 	/* -1: that of the image */
 	int64_t uid, gid;
 	bool run_as_non_root;
+	/* groups of the user in the image's /etc/group */
+	uint32_t image_groups[ACCOUNT_GROUPS_MAX];
+	size_t n_image_groups;
 	/* "CAP_CHOWN" or "ALL" */
 	const char **add_caps, **drop_caps;
 	bool read_only, privileged, no_new_privileges;
@@ -167,6 +171,8 @@ struct manifest {
 	int grace_s;
 	/* -1: none */
 	int64_t fs_group;
+	/* processes do not get the groups of the image */
+	bool has_strict_groups;
 	uint32_t groups[MANIFEST_GROUPS_MAX];
 	size_t n_groups;
 	/* lines of resolv.conf */

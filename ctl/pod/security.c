@@ -79,6 +79,34 @@ security_read_profiles(struct manifest *m, const char *dir, const char *arch, st
 	return 0;
 }
 
+/* Adds a group unless it is there. */
+static void
+security_add_group(Grpc__User *user, uint32_t gid)
+{
+	for (size_t i = 0; i < user->n_additionalgids; i++)
+		if (user->additionalgids[i] == gid)
+			return;
+	user->additionalgids[user->n_additionalgids++] = gid;
+}
+
+/* Sets the groups: the process's own, as containerd does, those of the image, and the pod's. */
+static int
+security_apply_groups(const struct manifest *m, const struct manifest_container *c, struct arena *a,
+		      Grpc__User *user)
+{
+	user->n_additionalgids = 0;
+	user->additionalgids =
+		arena_zalloc(a, 1 + c->n_image_groups + m->n_groups, sizeof(*user->additionalgids));
+	if (!user->additionalgids)
+		return -1;
+	security_add_group(user, user->gid);
+	for (size_t i = 0; i < c->n_image_groups && !m->has_strict_groups; i++)
+		security_add_group(user, c->image_groups[i]);
+	for (size_t i = 0; i < m->n_groups; i++)
+		security_add_group(user, m->groups[i]);
+	return 0;
+}
+
 int
 security_apply_process(const struct manifest *m, const struct manifest_container *c,
 		       struct arena *a, Grpc__Process *process)
@@ -88,10 +116,7 @@ security_apply_process(const struct manifest *m, const struct manifest_container
 	char **list = (char **)(uintptr_t)security_caps(c, a, &n);
 
 	process->nonewprivileges = c->no_new_privileges;
-	process->user->additionalgids =
-		arena_memdup(a, m->groups, (m->n_groups ? m->n_groups : 1) * sizeof(m->groups[0]));
-	process->user->n_additionalgids = m->n_groups;
-	if (!process->user->additionalgids || !list || !caps)
+	if (!list || !caps || security_apply_groups(m, c, a, process->user) < 0)
 		return -1;
 	caps->bounding = caps->effective = caps->permitted = list;
 	caps->n_bounding = caps->n_effective = caps->n_permitted = n;

@@ -114,12 +114,34 @@ podspec_count(const char *const *list)
 	return n;
 }
 
+/* Sets user and groups as a kubelet and containerd do: the image's user counts unless there is
+ * runAsUser, but the group in "USER:GROUP" does not. The image's files say which groups a user
+ * has. */
+static int
+podspec_apply_user(struct manifest_container *c, const struct image *image, struct error *err)
+{
+	const char *name = image->has_config ? image->config.user : "";
+	struct account account;
+	char user[256];
+
+	if (c->uid >= 0)
+		(void)snprintf(user, sizeof(user), "%lld", (long long)c->uid);
+	else
+		(void)snprintf(user, sizeof(user), "%.*s", (int)strcspn(name, ":"), name);
+	if (image_find_user(image, user, &account, err) < 0)
+		return -1;
+	c->uid = account.uid;
+	c->gid = c->gid < 0 ? (int64_t)account.gid : c->gid;
+	memcpy(c->image_groups, account.groups, account.n_groups * sizeof(c->image_groups[0]));
+	c->n_image_groups = account.n_groups;
+	return 0;
+}
+
 int
 podspec_apply_image(struct manifest *m, struct manifest_container *c, const struct image *image,
 		    struct error *err)
 {
 	const struct image_config *config = &image->config;
-	struct account account = { 0 };
 	size_t n = c->n_env;
 
 	c->has_read_only_image = image->has_config;
@@ -138,16 +160,12 @@ podspec_apply_image(struct manifest *m, struct manifest_container *c, const stru
 		c->n_env = n;
 		if (!c->cwd && config->cwd[0])
 			c->cwd = config->cwd;
-		if (c->uid < 0) {
-			if (image_find_user(image, config->user, &account, err) < 0)
-				return -1;
-			c->uid = account.uid;
-			c->gid = c->gid < 0 ? (int64_t)account.gid : c->gid;
-		}
 		if (config->stop_signal[0])
 			c->stop_signal = image_signal(config->stop_signal);
 	}
-	if (c->run_as_non_root && c->uid <= 0)
+	if (podspec_apply_user(c, image, err) < 0)
+		return -1;
+	if (c->run_as_non_root && c->uid == 0)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "runAsNonRoot, but its user is 0");
 	if (!c->command && (!image->has_config || !c->args))
 		return error_set(err, ERROR_INVALID_ARGUMENT,

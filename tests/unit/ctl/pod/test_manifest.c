@@ -360,9 +360,10 @@ Test(manifest, security_contexts)
 	p = r->oci->process;
 	CHECK_EQ(p->user->uid, 1000);
 	CHECK_EQ(p->user->gid, 3000);
-	REQUIRE_EQ(p->user->n_additionalgids, 2);
-	CHECK_EQ(p->user->additionalgids[0], 4000);
-	CHECK_EQ(p->user->additionalgids[1], 2000);
+	REQUIRE_EQ(p->user->n_additionalgids, 3);
+	CHECK_EQ(p->user->additionalgids[0], 3000, "its own");
+	CHECK_EQ(p->user->additionalgids[1], 4000);
+	CHECK_EQ(p->user->additionalgids[2], 2000);
 	CHECK(p->nonewprivileges);
 	CHECK(r->oci->root->readonly);
 	REQUIRE_EQ(p->capabilities->n_bounding, 1);
@@ -499,13 +500,13 @@ Test(manifest, configurations_of_images)
 		/* command and arguments, and the rest, joined; NULL: an error */
 		const char *args, *rest;
 	} rows[] = {
-		{ "", "/entry -e serve", "A=image B=image /srv 7 8" },
-		{ ", \"args\":[\"x\"]", "/entry -e x", "A=image B=image /srv 7 8" },
-		{ ", \"command\":[\"y\"]", "y", "A=image B=image /srv 7 8" },
+		{ "", "/entry -e serve", "A=image B=image /srv 7 0" },
+		{ ", \"args\":[\"x\"]", "/entry -e x", "A=image B=image /srv 7 0" },
+		{ ", \"command\":[\"y\"]", "y", "A=image B=image /srv 7 0" },
 		{ ", \"command\":[\"y\"],\"args\":[\"x\"],\"workingDir\":\"/w\","
 		  "\"env\":[{\"name\":\"B\",\"value\":\"pod\"}],"
 		  "\"securityContext\":{\"runAsUser\":5}",
-		  "y x", "A=image B=pod /w 5 -1" },
+		  "y x", "A=image B=pod /w 5 0" },
 		{ ", \"securityContext\":{\"runAsGroup\":9,\"runAsNonRoot\":true}",
 		  "/entry -e serve", "A=image B=image /srv 7 9" },
 	};
@@ -540,6 +541,72 @@ Test(manifest, configurations_of_images)
 		CHECK_EQ(c->stop_signal, 3);
 		CHECK_STR(c->image, "/root.img");
 	}
+}
+
+/* Users and groups are those of the image's files, as with a kubelet and containerd. */
+Test(manifest, users_of_images)
+{
+	static const struct {
+		/* user of the image, and security contexts of the pod and its container */
+		const char *user, *pod, *container;
+		/* uid, gid and groups, or an error */
+		const char *result;
+	} rows[] = {
+		{ "", "", "", "0 0: 0 10" },
+		{ "app", "", "", "100 101: 101 20 30" },
+		{ "100", "", "", "100 101: 101 20 30" },
+		{ "app:staff", "", "", "100 101: 101 20 30" },
+		{ "7:8", "", "", "7 0: 0" },
+		{ "nobody", "", "", "no user nobody in /etc/passwd of the image" },
+		{ "nobody", "\"runAsUser\":5", "", "5 0: 0" },
+		{ "", "\"runAsUser\":100", "", "100 101: 101 20 30" },
+		{ "app", "", "\"runAsGroup\":20", "100 20: 20 30" },
+		{ "app", "\"fsGroup\":2000,\"supplementalGroups\":[30,4000]", "",
+		  "100 101: 101 20 30 4000 2000" },
+		{ "app",
+		  "\"supplementalGroupsPolicy\":\"Strict\",\"fsGroup\":2000,"
+		  "\"supplementalGroups\":[30]",
+		  "", "100 101: 101 30 2000" },
+		{ "app", "\"supplementalGroupsPolicy\":\"Merge\"", "\"runAsUser\":0", "0 0: 0 10" },
+		{ "", "\"runAsNonRoot\":true", "", "runAsNonRoot, but its user is 0" },
+		{ "app", "\"runAsNonRoot\":true", "", "100 101: 101 20 30" },
+	};
+	struct image image = { .path = "/root.img", .has_config = true };
+	char text[512], out[256];
+	struct arena a;
+
+	image.json = json_pack("{s:s, s:s}", "passwd",
+			       "root:x:0:0::/root:/bin/sh\napp:x:100:101::/:/bin/sh\n", "group",
+			       "root:x:0:\nwheel:x:10:root\napp:x:101:app\nstaff:x:20:other,app\n"
+			       "more:x:30:app,root2\n");
+	arena_init(&a, 4u << 20);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct manifest_container *c = &m.containers[0];
+		struct error err = ERROR_INIT;
+		const Grpc__User *user;
+		size_t n;
+
+		image.config =
+			(struct image_config){ .user = rows[i].user, .cwd = "", .stop_signal = "" };
+		(void)snprintf(
+			text, sizeof(text),
+			POD("\"securityContext\":{%s}," CONTAINERS(", \"securityContext\":{%s}")),
+			rows[i].pod, rows[i].container);
+		REQUIRE_OK(parse(text, &err), &err);
+		if (podspec_apply_image(&m, c, &image, &err) < 0) {
+			CHECK_STR(err.msg, rows[i].result);
+			continue;
+		}
+		user = request_of(&a, 0)->oci->process->user;
+		n = (size_t)snprintf(out, sizeof(out), "%u %u:", user->uid, user->gid);
+		for (size_t k = 0; k < user->n_additionalgids; k++)
+			n += (size_t)snprintf(out + n, sizeof(out) - n, " %u",
+					      user->additionalgids[k]);
+		CHECK(strcmp(out, rows[i].result) == 0, "%s, %s, %s: %s", rows[i].user, rows[i].pod,
+		      rows[i].container, out);
+	}
+	json_decref(image.json);
+	arena_release(&a);
 }
 
 Test(manifest, images_without_a_program)
