@@ -167,7 +167,7 @@ pod_read(struct pod_vm *p, const char *file, struct error *err)
 		.memory = (uint64_t)vm->memory_mib << 20,
 		.cpus = vm->cpus,
 	};
-	char dir[PATH_MAX];
+	char copy[PATH_MAX], *dir;
 
 	/* A pod has a network. */
 	if (!p->o->no_network)
@@ -179,9 +179,9 @@ pod_read(struct pod_vm *p, const char *file, struct error *err)
 	if (manifest_read(&p->m, file, &guest, err) < 0)
 		return -1;
 	/* dirname() returns "." for "-", too. */
-	(void)snprintf(dir, sizeof(dir), "%s", file);
-	if (security_read_profiles(&p->m,
-				   p->o->seccomp_profiles ? p->o->seccomp_profiles : dirname(dir),
+	(void)snprintf(copy, sizeof(copy), "%s", file);
+	dir = dirname(copy);
+	if (security_read_profiles(&p->m, p->o->seccomp_profiles ? p->o->seccomp_profiles : dir,
 				   find_arch_name(vm->arch), err) < 0)
 		return error_wrap(err, "%s", file);
 	for (size_t i = 0; i < p->m.n_ports; i++)
@@ -189,7 +189,7 @@ pod_read(struct pod_vm *p, const char *file, struct error *err)
 			return error_wrap(err, "%s", file);
 	if (p->o->no_network)
 		vm->configure_nic = false;
-	if (podspec_open_images(&p->m, p->o->images, p->o->n_images, find_arch_name(vm->arch),
+	if (podspec_open_images(&p->m, p->o->images, p->o->n_images, dir, find_arch_name(vm->arch),
 				p->images, err) < 0)
 		return error_wrap(err, "%s", file);
 	if (p->m.ignored[0])

@@ -80,6 +80,25 @@ image_open(struct image *out, const char *name, const char *arch, struct error *
 	return image_open_cached(out, &cached, err);
 }
 
+int
+image_open_named(struct image *out, const char *name, const char *arch, enum image_pull pull,
+		 struct error *err)
+{
+	struct cached cached = { .lock = -1 };
+
+	*out = (struct image){ .lock = -1 };
+	arena_init(&out->arena, ARENA_MAX);
+	if (pull != IMAGE_PULL_ALWAYS) {
+		if (cache_find(name, arch, &cached, err) == 0)
+			return image_open_cached(out, &cached, err);
+		if (pull == IMAGE_PULL_NEVER || err->code != ERROR_NOT_FOUND)
+			return -1;
+	}
+	if (cache_pull(name, arch, &cached, err) < 0)
+		return -1;
+	return image_open_cached(out, &cached, err);
+}
+
 static int
 image_open_path(struct image *out, const char *path, const char *choice, const char *arch,
 		struct error *err)

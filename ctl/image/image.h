@@ -35,6 +35,17 @@ struct image {
  * cases. */
 int image_open(struct image *out, const char *name, const char *arch, struct error *err);
 
+/* Conditions for downloading an image, those of Kubernetes' imagePullPolicy. */
+enum image_pull {
+	IMAGE_PULL_IF_NOT_PRESENT,
+	IMAGE_PULL_ALWAYS,
+	IMAGE_PULL_NEVER,
+};
+
+/* Opens an image as image_open() does, but by its name in a registry ("nginx:1.25") only. */
+int image_open_named(struct image *out, const char *name, const char *arch, enum image_pull pull,
+		     struct error *err);
+
 /* Finds a user in the image (account_find()). Those of a disk of the user have numbers only. */
 int image_find_user(const struct image *image, const char *text, struct account *out,
 		    struct error *err);

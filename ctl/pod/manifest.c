@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ctl/image/image.h"
 #include "ctl/pod/expand.h"
 #include "ctl/pod/manifest_internal.h"
 #include "lib/cleanup.h"
@@ -488,14 +489,20 @@ manifest_read_container(struct manifest_reader *m, const struct field *f,
 			struct manifest_container *c)
 {
 	static const struct field_keys keys = {
-		"name image command args env envFrom workingDir volumeMounts ports resources "
+		"name image imagePullPolicy command args env envFrom workingDir volumeMounts "
+		"ports resources "
 		"securityContext startupProbe readinessProbe livenessProbe lifecycle tty stdin "
 		"restartPolicy",
-		"imagePullPolicy terminationMessagePath terminationMessagePolicy stdinOnce "
+		"terminationMessagePath terminationMessagePolicy stdinOnce "
 		"resizePolicy",
 		"volumeDevices restartPolicyRules"
 	};
 	static const char *const always[] = { "Always" };
+	static const char *const pulls[] = {
+		[IMAGE_PULL_IF_NOT_PRESENT] = "IfNotPresent",
+		[IMAGE_PULL_ALWAYS] = "Always",
+		[IMAGE_PULL_NEVER] = "Never",
+	};
 	struct field ports, port, image, pod_security, policy;
 	unsigned int restart = 1;
 	size_t i = 0;
@@ -507,6 +514,7 @@ manifest_read_container(struct manifest_reader *m, const struct field *f,
 	if (field_check_map(&m->r, f, &keys) < 0 ||
 	    field_required(&m->r, f, "name", &c->name) < 0 ||
 	    field_required(&m->r, f, "image", &c->image) < 0 ||
+	    field_choice(&m->r, f, "imagePullPolicy", pulls, ARRAY_LEN(pulls), &c->pull) < 0 ||
 	    field_text(&m->r, f, "workingDir", &c->cwd) < 0 ||
 	    field_bool(&m->r, f, "tty", &c->terminal) < 0 ||
 	    field_bool(&m->r, f, "stdin", &c->keeps_stdin) < 0 ||

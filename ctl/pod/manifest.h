@@ -121,6 +121,8 @@ struct manifest_container {
 	const char *image;
 	/* line of the image, for errors */
 	unsigned int line;
+	/* imagePullPolicy: an enum image_pull */
+	unsigned int pull;
 	/* is_sidecar: an init container that goes on running */
 	bool is_init, is_sidecar;
 	/* NULL: that of the image */

@@ -75,24 +75,62 @@ podspec_is_image(const struct podspec_image *option, const char *image)
 	return n == option->n_name && strncmp(base, option->name, n) == 0;
 }
 
-const char *
-podspec_image_path(const struct podspec_image *options, size_t n, const char *image)
+int
+podspec_image_path(const struct podspec_image *options, size_t n, const char *dir,
+		   const char *image, char *out, size_t size)
 {
+	static const char *const prefixes[] = { "oci-archive:", "docker-archive:", "oci:", "dir:",
+						"" };
+	const char *path = image, *prefix = "";
+
 	for (size_t i = 0; i < n; i++)
 		if (podspec_is_image(&options[i], image))
-			return options[i].path;
-	return image;
+			return (size_t)snprintf(out, size, "%s", options[i].path) < size ? 0 : -1;
+	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+		if (strncmp(image, prefixes[i], strlen(prefixes[i])) == 0) {
+			prefix = prefixes[i];
+			path = image + strlen(prefix);
+			break;
+		}
+	}
+	*out = '\0';
+	/* No name in a registry begins with these. */
+	if (!*prefix && path[0] != '/' && path[0] != '.')
+		return 0;
+	return (size_t)snprintf(out, size, "%s%s%s%s", prefix, path[0] == '/' ? "" : dir,
+				path[0] == '/' ? "" : "/", path) < size
+		       ? 0
+		       : -1;
+}
+
+static int
+podspec_open_image(struct image *image, const struct podspec_image *options, size_t n,
+		   const char *dir, const char *arch, const struct manifest_container *c,
+		   struct error *err)
+{
+	char path[PATH_MAX + 16];
+
+	*image = (struct image){ .lock = -1 };
+	if (podspec_image_path(options, n, dir, c->image, path, sizeof(path)) < 0)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "the path is too long");
+	if (path[0])
+		return image_open(image, path, arch, err);
+	if (cache_is_reference(c->image))
+		return image_open(image, c->image, arch, err);
+	if (image_open_named(image, c->image, arch, (enum image_pull)c->pull, err) == 0)
+		return 0;
+	return error_wrap(err, "not given by --image%s",
+			  c->pull == IMAGE_PULL_NEVER ? ", and imagePullPolicy is Never" : "");
 }
 
 int
 podspec_open_images(struct manifest *m, const struct podspec_image *options, size_t n,
-		    const char *arch, struct image *images, struct error *err)
+		    const char *dir, const char *arch, struct image *images, struct error *err)
 {
 	for (size_t i = 0; i < m->n_containers; i++) {
 		struct manifest_container *c = &m->containers[i];
-		const char *path = podspec_image_path(options, n, c->image);
 
-		if (image_open(&images[i], path, arch, err) < 0 ||
+		if (podspec_open_image(&images[i], options, n, dir, arch, c, err) < 0 ||
 		    podspec_apply_image(m, c, &images[i], err) < 0) {
 			err->code = ERROR_INVALID_ARGUMENT;
 			return error_wrap(err, "line %u: spec.%s[%zu].image", c->line,

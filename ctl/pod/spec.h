@@ -28,15 +28,21 @@ struct podspec_image {
 	size_t n_name;
 };
 
-/* Returns where an image is: the path of the first of the n options that has its name, in which
- * registry, tag and digest may be missing; or else the image itself. */
-const char *podspec_image_path(const struct podspec_image *options, size_t n, const char *image);
+/*
+ * Finds where an image is: the path of the first of the n options that has its name, in which
+ * registry, tag and digest may be missing; or the image itself if it is a path (PATH, ./PATH,
+ * oci:PATH), relative to `dir`. Writes "" for the name of an image in the cache or a registry.
+ * Returns -1 if the path is too long.
+ */
+int podspec_image_path(const struct podspec_image *options, size_t n, const char *dir,
+		       const char *image, char *out, size_t size);
 
 /* Opens the image of each container, and completes the description with its configuration.
+ * Images are downloaded as imagePullPolicy says. `dir` is the directory of the description,
  * images[] has an element for each container, which the caller closes in any case. Returns -1 and
  * err (INVALID_ARGUMENT) with the line of the first container that fails. */
 int podspec_open_images(struct manifest *m, const struct podspec_image *options, size_t n,
-			const char *arch, struct image *images, struct error *err);
+			const char *dir, const char *arch, struct image *images, struct error *err);
 
 /* Completes a container's description: path of the root, command, variables, directory, user, stop
  * signal. */

@@ -520,6 +520,51 @@ Test(ctl_cache, roots)
 	image_close(&image);
 }
 
+/* Runs of the fake skopeo. */
+static size_t
+pulls(void)
+{
+	const char *text = get("pulls");
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += *text == '\n';
+	return n;
+}
+
+Test(ctl_cache, pull_policies)
+{
+	struct error err = ERROR_INIT;
+	struct image image;
+
+	put("pulls", "", 0644);
+	put("bin/skopeo",
+	    "#!/bin/sh\necho \"$*\" >>\"$TEST_DIR/pulls\"\n"
+	    "for last; do :; done; last=${last#oci:}; mkdir -p \"${last%:*}\"\n"
+	    "echo x >\"${last%:*}/blob\"\n",
+	    0755);
+	CHECK_EQ(image_open_named(&image, "web:1", "x86_64", IMAGE_PULL_NEVER, &err), -1);
+	CHECK_EQ(err.code, ERROR_NOT_FOUND);
+	image_close(&image);
+	CHECK_EQ(pulls(), 0);
+	REQUIRE_OK(image_open_named(&image, "web:1", "x86_64", IMAGE_PULL_IF_NOT_PRESENT, &err),
+		   &err);
+	image_close(&image);
+	CHECK_EQ(pulls(), 1);
+	CHECK_HAS(get("pulls"), "copy docker://web:1 oci:");
+	REQUIRE_OK(image_open_named(&image, "docker.io/library/web:1", "x86_64",
+				    IMAGE_PULL_IF_NOT_PRESENT, &err),
+		   &err);
+	image_close(&image);
+	REQUIRE_OK(image_open_named(&image, "web:1", "x86_64", IMAGE_PULL_NEVER, &err), &err);
+	image_close(&image);
+	CHECK_EQ(pulls(), 1, "it is in the cache");
+	REQUIRE_OK(image_open_named(&image, "web:1", "x86_64", IMAGE_PULL_ALWAYS, &err), &err);
+	CHECK(image.has_config);
+	image_close(&image);
+	CHECK_EQ(pulls(), 2);
+}
+
 Test(ctl_cache, pull)
 {
 	struct cached image = { .lock = -1 };

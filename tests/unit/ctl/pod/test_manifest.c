@@ -90,9 +90,7 @@ Test(manifest, all_examples)
 		/* error: of a file that is refused */
 		const char *name, *ignored, *error;
 	} rows[] = {
-		{ "nginx",
-		  "spec.runtimeClassName, spec.containers[].imagePullPolicy, metadata.labels",
-		  NULL },
+		{ "nginx", "spec.runtimeClassName, metadata.labels", NULL },
 		{ "busybox-sleep", "metadata.namespace, spec.serviceAccountName", NULL },
 		{ "arguments", "", NULL },
 		{ "configmap-environment", "", NULL },
@@ -473,13 +471,25 @@ Test(manifest, images_by_name)
 		{ "busybox:1.36", "/b" },
 		{ "registry.example/busybox:1", "/r" },
 		{ "other.example/busybox", "/b" },
-		{ "nginx-unprivileged", "nginx-unprivileged" },
+		{ "nginx-unprivileged", "" },
+		{ "other.example:5000/a/b@sha256:00", "" },
+		{ "docker://alpine", "" },
 		{ "/some/place", "/some/place" },
+		{ "./images/web.tar:v2", "pods/./images/web.tar:v2" },
+		{ "../web", "pods/../web" },
+		{ "oci:web:v1", "oci:pods/web:v1" },
+		{ "docker-archive:/web.tar", "docker-archive:/web.tar" },
 	};
+	char path[64];
 
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		CHECK_STR(podspec_image_path(images, ARRAY_LEN(images), rows[i][0]), rows[i][1],
-			  "%s", rows[i][0]);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		CHECK_EQ(podspec_image_path(images, ARRAY_LEN(images), "pods", rows[i][0], path,
+					    sizeof(path)),
+			 0);
+		CHECK_STR(path, rows[i][1], "%s", rows[i][0]);
+	}
+	CHECK_EQ(podspec_image_path(images, 1, "pods", "/a", path, 2), -1);
+	CHECK_EQ(podspec_image_path(images, 1, "pods", "nginx", path, 2), -1);
 }
 
 static int
@@ -698,6 +708,8 @@ Test(manifest, invalid)
 		  "seccompProfile: type is missing" },
 		{ POD(CONTAINERS(",\"securityContext\":{\"seccompProfile\":{\"type\":\"None\"}}")),
 		  "type: \"None\": expected Unconfined, RuntimeDefault or Localhost" },
+		{ POD(CONTAINERS(",\"imagePullPolicy\":\"Sometimes\"")),
+		  "imagePullPolicy: \"Sometimes\": expected IfNotPresent, Always or Never" },
 		{ POD(CONTAINERS(",\"restartPolicy\":\"Always\"")),
 		  "spec.containers[0].restartPolicy: not supported" },
 		{ POD(CONTAINERS("") ",\"restartPolicy\":\"Sometimes\""),
