@@ -142,6 +142,6 @@ if ok 'boot with a rootfs and volumes on virtio-fs, disks and more shares' boot 
 fi
 if test "$SOAK" = 1; then
 	ok 'run with a virtio-blk rootfs and a 9p volume' is $'ext4\nfrom-the-host' \
-		ctl run $(vm_options) --rootfs "$work/rootfs.ext4" -v "$work/vol:/data:ro" -- sh \
+		ctl run $(vm_options) --writable --rootfs "$work/rootfs.ext4" -v "$work/vol:/data:ro" -- sh \
 		-c "grep ' / ' /proc/mounts | cut -d' ' -f3; cat /data/file"
 fi
