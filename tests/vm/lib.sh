@@ -43,8 +43,23 @@ try()
 		echo "ok - $kernel $scenario: $name ($(((${EPOCHREALTIME/./} - begin) / 1000)) ms)"
 		return 0
 	fi
+	vm_end >>"$work/said"
 	failed "$name" "$(sed 's/^/#   /' "$work/said" | tail -n 40)"
 	return 1
+}
+
+# vm_end: what is known of each VM that no longer runs, once per VM
+vm_end()
+{
+	local vm dir
+	for vm in ${vms[@]+"${vms[@]}"}; do
+		dir=${vmdir%/*}/$vm
+		test ! -e "$work/end-$vm" && no_process "qemu-system.*$dir/" || continue
+		: >"$work/end-$vm"
+		echo "VM $vm is not running; its state and the end of its console:"
+		cat "$dir/state.json" 2>/dev/null
+		tail -n 15 "$dir/vhost-device-vsock.log" "$work/console-$vm" 2>/dev/null
+	done
 }
 
 # failed NAME TEXT: reports a failed test, unless it will be retried. $tests_run already counts it.
