@@ -23,6 +23,11 @@
 
 #include "lib/log_event.h"
 
+/* The time, in milliseconds, from the end of the process to the end of its streams. The guest's
+ * kernel resets a connection 8 s after its end was closed if the other end has not confirmed that.
+ * vhost-device-vsock does not if it still has data to write at that moment. */
+#define END_WAIT_MS 30000
+
 static int
 die(const char *what)
 {
@@ -123,13 +128,16 @@ start_command(char **argv)
 	return -1;
 }
 
-/* Moves one piece. Returns false at the end of the stream. */
-static int
+/* Moves one piece. Returns its size, 0 at the end of the stream. */
+static size_t
 move(int from, int to)
 {
 	static char piece[256 << 10];
-	ssize_t n = read(from, piece, sizeof(piece));
+	ssize_t n;
 
+	do {
+		n = read(from, piece, sizeof(piece));
+	} while (n < 0 && errno == EINTR);
 	for (ssize_t done = 0; done < n;) {
 		ssize_t w = write(to, piece + done, (size_t)(n - done));
 
@@ -137,7 +145,7 @@ move(int from, int to)
 			return 0;
 		done += w > 0 ? w : 0;
 	}
-	return n > 0 || (n < 0 && errno == EINTR);
+	return n > 0 ? (size_t)n : 0;
 }
 
 /* Relays stdin in a child process, which may block while the other streams continue. */
@@ -164,6 +172,7 @@ main(int argc, char **argv)
 {
 	static const char *const names[] = { "STDIN_PORT", "STDOUT_PORT", "STDERR_PORT" };
 	struct pollfd p[3] = { { .fd = -1 }, { .events = POLLIN }, { .events = POLLIN } };
+	size_t got[3] = { 0, 0, 0 };
 	int fd[3], status;
 	pid_t pid;
 
@@ -185,18 +194,28 @@ main(int argc, char **argv)
 	pid = start_command(argv + 3);
 	start_input(&fd[0], fd + 1);
 	while (p[1].fd >= 0 || p[2].fd >= 0) {
-		int n = poll(p, 3, 3000);
+		int n = poll(p, 3, END_WAIT_MS);
 
 		if (n < 0 && errno != EINTR)
 			die("poll");
 		/* The process has ended with its streams open: they will never end. */
 		if (n == 0 && waitpid(pid, &status, WNOHANG) == pid) {
-			fprintf(stderr, "passfd: the streams are still open\n");
+			fprintf(stderr,
+				"passfd: the command has ended, but not%s%s: %zu and %zu bytes\n",
+				p[1].fd >= 0 ? " stdout" : "", p[2].fd >= 0 ? " stderr" : "",
+				got[1], got[2]);
 			return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : 124;
 		}
-		for (int i = 1; i < 3; i++)
-			if (p[i].fd >= 0 && p[i].revents && !move(fd[i], i))
+		for (int i = 1; i < 3; i++) {
+			size_t size;
+
+			if (p[i].fd < 0 || !p[i].revents)
+				continue;
+			size = move(fd[i], i);
+			got[i] += size;
+			if (size == 0)
 				p[i].fd = -1;
+		}
 	}
 	if (waitpid(pid, &status, 0) != pid)
 		die("waitpid");
