@@ -42,7 +42,7 @@ _tatamictl()
 	rpc:--list)
 		_tatamictl_words "$(_tatamictl_methods)"
 		return ;;
-	*:--timeout)
+	*:--timeout|*:--id)
 		return ;;
 	pod:--status|attach:--list|run:--in)
 		_tatamictl_words "$(_tatamictl_vms)"
@@ -132,7 +132,7 @@ _tatamictl()
 	exec:*|stop:*|stats:*)
 		_tatamictl_words "$(_tatamictl_vms)" ;;
 	rpc:-*)
-		_tatamictl_words '--list --timeout --raw --compact --help' ;;
+		_tatamictl_words '--list --timeout --raw --compact --id --help' ;;
 	rpc:*)
 		if test $n = 0; then
 			_tatamictl_words "unix:// vsock:// tcp:// hvsock:// $(_tatamictl_vms)"

@@ -171,7 +171,7 @@ _tatamictl()
 				'*:VM:_tatamictl_all' && ret=0 ;;
 		rpc)
 			_arguments '(2 3)--list[list the methods]' '--timeout[seconds to wait]:seconds: ' \
-				'--raw[write the bytes of the reply]' '--compact[print the reply on one line]' \
+				'--raw[write the bytes of the reply]' '--compact[print the reply on one line]' '--id[container that a config.json creates]:id:' \
 				'(- *)--help[print a summary]' '1:address: ' '2:method:_tatamictl_methods' \
 				'3:request:_files' && ret=0 ;;
 		esac ;;

@@ -16,6 +16,7 @@
 
 #include "agent.pb-c.h"
 #include "ctl/json.h"
+#include "ctl/oci_config.h"
 #include "ctl/vm/state.h"
 #include "health.pb-c.h"
 #include "lib/cleanup.h"
@@ -47,6 +48,8 @@ struct method {
 
 struct options {
 	bool help, list, raw, compact;
+	/* container of a config.json, or NULL */
+	const char *id;
 	/* -1: no timeout */
 	int timeout_ms;
 };
@@ -58,7 +61,11 @@ static int rpc_show_method(const char *name);
 static int rpc_call(const char *address_text, const char *name, const char *json,
 		    const struct options *o);
 static bool rpc_find_method(const char *name, struct method *out);
-static ProtobufCMessage *rpc_read_request(const struct method *m, const char *arg);
+static ProtobufCMessage *rpc_read_request(const struct method *m, const char *arg,
+					  const struct options *o);
+static ProtobufCMessage *rpc_read_container(json_t *json, const char *arg, const struct options *o,
+					    struct error *err);
+static void rpc_container_id(const char *arg, const struct options *o, char *out, size_t size);
 static int rpc_perform(struct ttrpc_client *client, const struct method *m,
 		       const ProtobufCMessage *request, const struct options *o);
 static int rpc_print_reply(const ProtobufCMessage *reply, const struct options *o);
@@ -92,9 +99,13 @@ static bool
 rpc_read_options(int argc, char **argv, struct options *o)
 {
 	static const struct option known[] = {
-		{ "help", no_argument, NULL, 'h' },          { "list", no_argument, NULL, 'l' },
-		{ "timeout", required_argument, NULL, 't' }, { "raw", no_argument, NULL, 'r' },
-		{ "compact", no_argument, NULL, 'c' },       { NULL, 0, NULL, 0 },
+		{ "help", no_argument, NULL, 'h' },
+		{ "list", no_argument, NULL, 'l' },
+		{ "timeout", required_argument, NULL, 't' },
+		{ "raw", no_argument, NULL, 'r' },
+		{ "compact", no_argument, NULL, 'c' },
+		{ "id", required_argument, NULL, 'i' },
+		{ NULL, 0, NULL, 0 },
 	};
 	uint32_t seconds;
 	int c;
@@ -115,6 +126,9 @@ rpc_read_options(int argc, char **argv, struct options *o)
 			break;
 		case 'c':
 			o->compact = true;
+			break;
+		case 'i':
+			o->id = optarg;
 			break;
 		case 't':
 			if (parse_u32(optarg, &seconds) && seconds > 0 &&
@@ -142,11 +156,15 @@ rpc_usage(FILE *to)
 	      "Calls a method of an agent and prints the reply as JSON. The request is a JSON\n"
 	      "object with the field names of the protocol (default {}); @FILE reads it from a\n"
 	      "file, - from standard input. Bytes are base64, 64-bit numbers may be strings.\n"
+	      "CreateContainer takes a config.json of the OCI specification as well, alone or as\n"
+	      "its OCI.\n"
 	      "\n"
 	      "  --list           list all methods, or show the messages of one\n"
 	      "  --timeout SEC    fail after this time (default: never)\n"
 	      "  --raw            write only the contents of the reply's bytes field\n"
 	      "  --compact        print the reply on one line\n"
+	      "  --id ID          the container that a config.json creates (default: the name of\n"
+	      "                   its directory, or container)\n"
 	      "\n"
 	      "NAME:    a VM of `tatamictl boot` or `pod`\n"
 	      "ADDRESS: unix:///PATH  vsock://CID:PORT  tcp://HOST:PORT  hvsock:///PATH:PORT\n"
@@ -247,7 +265,7 @@ rpc_call(const char *address_text, const char *name, const char *json, const str
 		return rpc_complain(EXIT_USAGE, &err);
 	if (!rpc_find_method(name, &m))
 		return EXIT_USAGE;
-	request = rpc_read_request(&m, json);
+	request = rpc_read_request(&m, json, o);
 	if (!request)
 		return EXIT_USAGE;
 	fd = address_connect(&address, CONNECT_TIMEOUT_MS, &err);
@@ -286,29 +304,78 @@ rpc_find_method(const char *name, struct method *out)
 /* Reads the request from the command line, a file or standard input. Returns NULL after printing
  * an error. */
 static ProtobufCMessage *
-rpc_read_request(const struct method *m, const char *arg)
+rpc_read_request(const struct method *m, const char *arg, const struct options *o)
 {
 	struct error err = ERROR_INIT;
-	ProtobufCMessage *request;
-	json_error_t why;
+	ProtobufCMessage *request = NULL;
 	json_t *json;
 
 	if (strcmp(arg, "-") == 0)
-		json = json_loadf(stdin, JSON_REJECT_DUPLICATES, &why);
+		json = json_read_file(arg, &err);
 	else if (arg[0] == '@')
-		json = json_load_file(arg + 1, JSON_REJECT_DUPLICATES, &why);
+		json = json_read_file(arg + 1, &err);
 	else
-		json = json_loads(arg, JSON_REJECT_DUPLICATES, &why);
-	if (!json) {
-		fprintf(stderr, "tatamictl: request: line %d, column %d: %s\n", why.line,
-			why.column, why.text);
-		return NULL;
-	}
-	request = json_to_message(m->method->input, json, &err);
+		json = json_parse(arg, strlen(arg), &err);
+	if (json && m->method->input == &grpc__create_container_request__descriptor)
+		request = rpc_read_container(json, arg, o, &err);
+	else if (json)
+		request = json_to_message(m->method->input, json, &err);
 	json_decref(json);
 	if (!request)
 		rpc_complain(EXIT_USAGE, &err);
 	return request;
+}
+
+/* Reads a request of CreateContainer: the protocol's, whose member OCI may be in the form of
+ * config.json, or config.json alone. */
+static ProtobufCMessage *
+rpc_read_container(json_t *json, const char *arg, const struct options *o, struct error *err)
+{
+	bool is_config = oci_config_is(json);
+	json_t *oci = is_config ? json : json_object_get(json, "OCI"), *others;
+	Grpc__CreateContainerRequest *request;
+	struct oci_config config;
+	char id[256] = "";
+
+	if (!oci_config_is(oci))
+		return json_to_message(&grpc__create_container_request__descriptor, json, err);
+	if (oci_config_read(&config, oci, err) < 0)
+		return NULL;
+	if (is_config)
+		rpc_container_id(arg, o, id, sizeof(id));
+	others = is_config ? json_pack("{s:s, s:s}", "container_id", id, "exec_id", id)
+			   : json_copy(json);
+	(void)json_object_del(others, "OCI");
+	request = (Grpc__CreateContainerRequest *)json_to_message(
+		&grpc__create_container_request__descriptor, others, err);
+	json_decref(others);
+	if (request) {
+		request->oci = config.spec;
+		config.spec = NULL;
+	}
+	if (request && config.ignored[0])
+		(void)fprintf(stderr, "tatamictl rpc: ignored: %s\n", config.ignored);
+	if (request && is_config && !o->id)
+		(void)fprintf(stderr, "tatamictl rpc: the container is \"%s\" (see --id)\n", id);
+	oci_config_release(&config);
+	return (ProtobufCMessage *)request;
+}
+
+/* Writes the id of a container that config.json does not name: that of the option, or the name of
+ * the bundle's directory. */
+static void
+rpc_container_id(const char *arg, const struct options *o, char *out, size_t size)
+{
+	char path[PATH_MAX], *slash;
+
+	(void)snprintf(out, size, "%s", o->id ? o->id : "container");
+	if (o->id || arg[0] != '@' || !realpath(arg + 1, path))
+		return;
+	slash = strrchr(path, '/');
+	*slash = '\0';
+	slash = strrchr(path, '/');
+	if (slash && container_id_is_valid(slash + 1))
+		(void)snprintf(out, size, "%s", slash + 1);
 }
 
 static int

@@ -17,6 +17,8 @@
 struct where {
 	char path[200];
 	size_t len;
+	/* NULL: those of the protocol */
+	const struct json_names *names;
 	struct error *err;
 };
 
@@ -85,7 +87,14 @@ where_pop(struct where *w, size_t old)
 ProtobufCMessage *
 json_to_message(const ProtobufCMessageDescriptor *desc, const json_t *json, struct error *err)
 {
-	struct where w = { .err = err };
+	return json_to_message_named(NULL, desc, json, err);
+}
+
+ProtobufCMessage *
+json_to_message_named(const struct json_names *names, const ProtobufCMessageDescriptor *desc,
+		      const json_t *json, struct error *err)
+{
+	struct where w = { .names = names, .err = err };
 	ProtobufCMessage *message = NULL;
 
 	return json_read_message(&w, desc, json, &message) < 0 ? NULL : message;
@@ -108,19 +117,48 @@ json_read_message(struct where *w, const ProtobufCMessageDescriptor *desc, const
 	return 0;
 }
 
+/* Writes the name of a field in the document. */
+static void
+json_name(const struct where *w, const ProtobufCFieldDescriptor *f, char *out, size_t size)
+{
+	if (w->names)
+		w->names->name(f, out, size);
+	else
+		(void)snprintf(out, size, "%s", f->name);
+}
+
+static const ProtobufCFieldDescriptor *
+json_find_field(const struct where *w, const ProtobufCMessageDescriptor *desc, const char *name)
+{
+	char known[64];
+
+	for (unsigned i = 0; i < desc->n_fields; i++) {
+		json_name(w, &desc->fields[i], known, sizeof(known));
+		if (strcmp(known, name) == 0 && known[0])
+			return &desc->fields[i];
+	}
+	return NULL;
+}
+
 /* Suggests the right spelling for a name that differs only in case. */
 static int
 json_unknown_field(struct where *w, const ProtobufCMessageDescriptor *desc, const char *name)
 {
-	char why[200];
+	char why[200], known[64];
 
 	for (unsigned i = 0; i < desc->n_fields; i++) {
-		if (strcasecmp(desc->fields[i].name, name) != 0)
+		json_name(w, &desc->fields[i], known, sizeof(known));
+		if (strcasecmp(known, name) != 0 || !known[0])
 			continue;
-		snprintf(why, sizeof(why), "%s has no such field; did you mean '%s'?", desc->name,
-			 desc->fields[i].name);
+		if (w->names)
+			snprintf(why, sizeof(why), "unknown field; did you mean '%s'?", known);
+		else
+			snprintf(why, sizeof(why), "%s has no such field; did you mean '%s'?",
+				 desc->name, known);
 		return json_fail(w, why);
 	}
+	if (w->names)
+		return json_fail(w, "unknown field");
 	snprintf(why, sizeof(why), "%s has no such field", desc->name);
 	return json_fail(w, why);
 }
@@ -135,13 +173,13 @@ json_fill_message(struct where *w, ProtobufCMessage *message, const json_t *json
 		return json_expected(w, "an object", json);
 	json_object_foreach((json_t *)json, name, value)
 	{
-		const ProtobufCFieldDescriptor *f =
-			protobuf_c_message_descriptor_get_field_by_name(message->descriptor, name);
+		const ProtobufCFieldDescriptor *f = json_find_field(w, message->descriptor, name);
 		size_t old = where_push(w, "%s%s", w->len ? "." : "", name);
+		bool is_left_out = !f && w->names && w->names->leave_out(w->names->data, w->path);
 
-		if (!f)
+		if (!f && !is_left_out)
 			return json_unknown_field(w, message->descriptor, name);
-		if (!json_is_null(value) && json_fill_field(w, message, f, value) < 0)
+		if (f && !json_is_null(value) && json_fill_field(w, message, f, value) < 0)
 			return -1;
 		where_pop(w, old);
 	}
