@@ -21,7 +21,7 @@ _tatamictl_words() { mapfile -t COMPREPLY < <(compgen -W "$1" -- "${COMP_WORDS[C
 _tatamictl()
 {
 	local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD - 1]} i n=0
-	local vm='--rootfs --entrypoint --stop-signal --writable --scratch --share --virtiofsd --virtiofs-cache --volume --device --in --attach --tty --interactive --env --cwd --user
+	local vm='--rootfs --bundle --entrypoint --stop-signal --writable --scratch --share --virtiofsd --virtiofs-cache --volume --device --in --attach --tty --interactive --env --cwd --user
 		--hostname --read-only --privileged --guest-proc --memory --cpus --max-memory --max-cpus --hotplug-ports
 		--kernel --initrd --root-image --root-nvdimm --root-parameters --agent-binary --nic --network --no-network --publish --no-container --append --arch
 		--machine
@@ -49,6 +49,9 @@ _tatamictl()
 		return ;;
 	*:--rootfs|*:--kernel|*:--initrd|*:--root-image|*:--agent-binary|*:--virtiofsd|*:-v|*:--volume|*:--device)
 		_tatamictl_files -f
+		return ;;
+	*:--bundle)
+		_tatamictl_files -d
 		return ;;
 	*:--share)
 		_tatamictl_words 'virtio-fs 9p none'

@@ -55,6 +55,7 @@ complete -c tatamictl -n __fish_use_subcommand -a rpc -d 'Call a method of an ag
 
 set -l vm '__tatamictl_in run boot pod'
 complete -c tatamictl -n $vm -l rootfs -rF -d 'Root of the container'
+complete -c tatamictl -n $vm -l bundle -xa '(__fish_complete_directories)' -d 'Directory of an OCI bundle'
 complete -c tatamictl -n '__tatamictl_in run boot' -F
 complete -c tatamictl -n $vm -l entrypoint -x -d 'Replace the entry point of the image'
 complete -c tatamictl -n $vm -l stop-signal -x -d 'Signal that ends the process'

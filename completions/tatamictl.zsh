@@ -63,6 +63,7 @@ _tatamictl()
 	)
 	vm=(
 		'--rootfs[root of the container]:directory or image:_files'
+		'--bundle[directory of an OCI bundle]:directory:_files -/'
 		'--entrypoint[replace the entry point of the image]:program: '
 		'--stop-signal[signal that ends the process]:signal: '
 		'--writable[write to the root itself, not to a layer]'

@@ -13,6 +13,7 @@
 static const char usage[] =
 	"usage: tatamictl run [options] IMAGE [COMMAND [ARGUMENT…]]\n"
 	"       tatamictl run --rootfs ROOT [options] [-- COMMAND [ARGUMENT…]]\n"
+	"       tatamictl run --bundle DIR [options] [-- COMMAND [ARGUMENT…]]\n"
 	"       tatamictl run --in NAME [--rootfs ROOT] [options] -- COMMAND [ARGUMENT…]\n"
 	"Boots a VM and runs COMMAND, or what IMAGE says, in a container in it. Passes on its\n"
 	"output, signals and exit code. IMAGE is an OCI layout (DIR[:TAG]), an archive of one or\n"

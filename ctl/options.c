@@ -66,10 +66,12 @@ enum {
 	OPT_STOP_SIGNAL,
 	OPT_IMAGE,
 	OPT_SECCOMP_PROFILES,
+	OPT_BUNDLE,
 };
 
 static const struct option long_options[] = {
 	{ "rootfs", required_argument, NULL, OPT_ROOTFS },
+	{ "bundle", required_argument, NULL, OPT_BUNDLE },
 	{ "entrypoint", required_argument, NULL, OPT_ENTRYPOINT },
 	{ "stop-signal", required_argument, NULL, OPT_STOP_SIGNAL },
 	{ "writable", no_argument, NULL, OPT_WRITABLE },
@@ -142,7 +144,6 @@ options_parse(struct run_options *o, int argc, char **argv, enum options_for com
 	memset(o, 0, sizeof(*o));
 	o->vm.memory_mib = 256;
 	o->vm.cpus = 1;
-	o->container.hostname = "tatami";
 	o->env[o->container.n_env++] =
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	optind = 0;
@@ -157,8 +158,8 @@ options_parse(struct run_options *o, int argc, char **argv, enum options_for com
 	}
 	if (o->want_help)
 		return 0;
-	if (!o->rootfs && !o->in && !o->no_container && command != OPTIONS_POD && argv[optind] &&
-	    strcmp(argv[optind - 1], "--") != 0) {
+	if (!o->rootfs && !o->bundle_dir && !o->in && !o->no_container && command != OPTIONS_POD &&
+	    argv[optind] && strcmp(argv[optind - 1], "--") != 0) {
 		o->rootfs = argv[optind++];
 		optind += argv[optind] && strcmp(argv[optind], "--") == 0;
 	}
@@ -174,9 +175,13 @@ options_parse(struct run_options *o, int argc, char **argv, enum options_for com
 	o->container.env = o->env;
 	o->container.volumes = o->volumes;
 	o->container.shares = o->vm.shares;
+	o->bundle_spec.has_hostname = o->container.hostname != NULL;
+	o->container.hostname = o->container.hostname ? o->container.hostname : "tatami";
 	if (o->in)
 		return options_fill_in(o, command, err);
-	if (options_check_together(o, command, err) < 0 || options_fill_guest_files(o, err) < 0 ||
+	if (options_check_together(o, command, err) < 0 ||
+	    (o->bundle_dir && options_open_bundle(o, command == OPTIONS_BOOT, err) < 0) ||
+	    options_fill_guest_files(o, err) < 0 ||
 	    (command == OPTIONS_POD ? options_choose_share(o, true, err)
 				    : options_fill_shares(o, err)) < 0 ||
 	    options_fill_layer(o, err) < 0 || options_apply_image(o, err) < 0)
@@ -204,6 +209,8 @@ options_text(struct run_options *o, int opt)
 	switch (opt) {
 	case OPT_ROOTFS:
 		return &o->rootfs;
+	case OPT_BUNDLE:
+		return &o->bundle_dir;
 	case OPT_ENTRYPOINT:
 		return &o->entrypoint;
 	case OPT_STOP_SIGNAL:
@@ -572,6 +579,9 @@ options_check_together(const struct run_options *o, enum options_for command, st
 	if (o->no_container && (command != OPTIONS_BOOT || o->rootfs))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "--no-container is valid only for boot, without --rootfs");
+	if (o->bundle_dir && (o->no_container || command == OPTIONS_POD))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--bundle is for the container of run and boot");
 	if (o->scratch && (o->writable || o->no_container || command == OPTIONS_POD))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "--scratch is for the writable layer of a container that is "
@@ -683,6 +693,9 @@ options_print_note(const struct run_options *o, const char *command)
 {
 	if (o->share_note[0])
 		(void)fprintf(stderr, "tatamictl %s: %s\n", command, o->share_note);
+	if (o->bundle.config.ignored[0])
+		(void)fprintf(stderr, "tatamictl %s: %s: ignored: %s\n", command, o->bundle.file,
+			      o->bundle.config.ignored);
 }
 
 /* Adds the disk of the writable layer, as the last one: the tags of others count from the root. */
@@ -712,8 +725,9 @@ options_fill_shares(struct run_options *o, struct error *err)
 	if (o->no_container)
 		return options_choose_share(o, false, err) < 0 ? -1 : options_fill_attached(o, err);
 	if (!o->rootfs)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "an image or --rootfs is required: the root of the container");
+		return error_set(
+			err, ERROR_INVALID_ARGUMENT,
+			"an image, --bundle or --rootfs is required: the root of the container");
 	has_directories = false;
 	for (size_t i = 0; i < o->container.n_volumes; i++)
 		has_directories |= o->volumes[i].kind == VOLUME_ON_SHARE ||
@@ -763,9 +777,9 @@ options_fill_in(struct run_options *o, enum options_for command, struct error *e
 {
 	if (command != OPTIONS_RUN)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "--in is valid only for run");
-	if (o->scratch)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "--scratch: the disk must be there when the VM boots");
+	if (o->scratch || o->bundle_dir)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "%s must be there when the VM boots",
+				 o->scratch ? "--scratch: the disk" : "--bundle: its directories");
 	o->vm.arch = find_kernel_arch("");
 	if (o->rootfs) {
 		struct vm_share *s = &o->vm.shares[o->vm.n_shares++];

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "ctl/bundle.h"
 #include "ctl/image/image.h"
 #include "ctl/pod/spec.h"
 #include "ctl/spec.h"
@@ -26,8 +27,12 @@ struct run_options {
 		const char *path;
 	} attached[ATTACH_MAX];
 	size_t n_attached;
-	/* root of the container as named by the user, or NULL */
+	/* root of the container as named by the user or by the bundle, or NULL */
 	const char *rootfs;
+	/* directory of an OCI bundle, or NULL; what it has */
+	const char *bundle_dir;
+	struct bundle bundle;
+	struct spec_bundle bundle_spec;
 	/* the root, once all options are parsed */
 	struct image image;
 	/* "USER[:GROUP]", or NULL */
@@ -94,7 +99,8 @@ cleanup_options(struct run_options **o)
 
 #define auto_options __attribute__((cleanup(cleanup_options)))
 
-/* Prints share_note, if there is one, as a message of this command. */
+/* Prints share_note, if there is one, and what is ignored of a bundle, as messages of this
+ * command. */
 void options_print_note(const struct run_options *o, const char *command);
 
 /* Adds the published port "[ADDRESS:]HOSTPORT:GUESTPORT". Returns 0, or -1 and err
@@ -113,6 +119,9 @@ bool options_is_readonly(const char *fstype);
  * Returns 0, or -1 and err. */
 int options_open_root(struct run_options *o, struct error *err);
 
-/* Combines the options with the configuration of the image, if the root is one: arguments,
+/* Reads o->bundle_dir, whose mounts become volumes. Returns 0, or -1 and err. */
+int options_open_bundle(struct run_options *o, bool is_detached, struct error *err);
+
+/* Combines the options with those of the bundle or of the image, if the root is one: arguments,
  * environment, user, directory, signal. Returns 0, or -1 and err. */
 int options_apply_image(struct run_options *o, struct error *err);

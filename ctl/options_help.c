@@ -4,6 +4,9 @@
 
 const char options_help[] =
 	"  --rootfs ROOT          the container's root: what IMAGE can be\n"
+	"  --bundle DIR           run the OCI bundle in DIR: its config.json as it is, with the\n"
+	"                         sources of bind mounts as volumes; options override (for run\n"
+	"                         and boot)\n"
 	"  --entrypoint PROGRAM|[JSON]\n"
 	"                         replace the entry point of the image\n"
 	"  --stop-signal SIGNAL   ask the process to end by this signal (default: the image's, or\n"

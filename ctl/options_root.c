@@ -11,6 +11,7 @@
 
 #define ARENA_MAX (4u << 20)
 
+static int options_apply_bundle(struct run_options *o, struct error *err);
 static int options_apply_user(struct run_options *o, struct error *err);
 
 bool
@@ -43,6 +44,81 @@ options_open_root(struct run_options *o, struct error *err)
 }
 
 int
+options_open_bundle(struct run_options *o, bool is_detached, struct error *err)
+{
+	Grpc__Process *p;
+
+	if (bundle_open(&o->bundle, o->bundle_dir, err) < 0 ||
+	    bundle_add_volumes(&o->bundle, o->volumes, &o->container.n_volumes, err) < 0)
+		return -1;
+	p = o->bundle.config.spec->process;
+	o->rootfs = o->rootfs ? o->rootfs : o->bundle.root;
+	o->bundle_spec.spec = o->bundle.config.spec;
+	o->bundle_spec.volumes = o->bundle.volumes;
+	o->bundle_spec.has_user = o->user != NULL;
+	o->container.bundle = &o->bundle_spec;
+	if (o->bundle.config.spec->hostname[0] && !o->bundle_spec.has_hostname)
+		o->container.hostname = o->bundle.config.spec->hostname;
+	if (p->terminal && is_detached) {
+		oci_config_ignore(&o->bundle.config, "process.terminal");
+	} else if (p->terminal) {
+		o->container.terminal = true;
+		o->interactive = true;
+	}
+	return 0;
+}
+
+/* Returns a copy of a list that ends with NULL. */
+static const char *const *
+options_end_list(struct arena *a, char *const *list, size_t n)
+{
+	const char **out = arena_zalloc(a, n + 1, sizeof(*out));
+
+	for (size_t i = 0; out && i < n; i++)
+		out[i] = list[i];
+	return out;
+}
+
+/* Takes the process of the bundle where options say nothing else. */
+static int
+options_apply_bundle(struct run_options *o, struct error *err)
+{
+	const Grpc__Process *p = o->bundle.config.spec->process;
+	const char *const *user = o->container.env + o->n_default_env;
+	size_t n = o->container.n_env - o->n_default_env, n_own = p->n_env;
+	struct arena *a = &o->image.arena;
+	struct image_config config = { .cmd = options_end_list(a, p->args, p->n_args),
+				       .env = options_end_list(a, p->env, p->n_env) };
+	char *const *args = NULL;
+	const char *const *env = NULL;
+
+	/* The default of TERM, which -t has added. */
+	if (config.env && o->n_default_env > 1)
+		config.env = image_env(
+			&(struct image_config){
+				.env = options_end_list(a, (char *const *)(uintptr_t)o->env, 1) },
+			config.env, &n_own, a);
+	if (!config.cmd || !config.env)
+		return error_nomem(err, "reading a bundle");
+	args = image_args(&config, o->entrypoint, o->container.args, a, err);
+	if (!args)
+		return -1;
+	env = image_env(&config, user, &n, a);
+	if (!env)
+		return error_nomem(err, "building the environment");
+	o->container.args = args;
+	o->container.env = env;
+	o->container.n_env = n;
+	if (!o->container.cwd && p->cwd[0])
+		o->container.cwd = p->cwd;
+	if (p->user && !o->user) {
+		o->container.uid = p->user->uid;
+		o->container.gid = p->user->gid;
+	}
+	return 0;
+}
+
+int
 options_apply_image(struct run_options *o, struct error *err)
 {
 	const struct image_config *config = &o->image.config;
@@ -55,11 +131,16 @@ options_apply_image(struct run_options *o, struct error *err)
 	/* Without a root of its own, as with --in. */
 	if (a->cap == 0)
 		arena_init(a, ARENA_MAX);
-	args = image_args(config, o->entrypoint, o->container.args, a, err);
-	if (!args)
-		return -1;
-	o->container.args = args;
-	if (o->image.has_config) {
+	if (o->bundle_dir) {
+		if (options_apply_bundle(o, err) < 0)
+			return -1;
+	} else {
+		args = image_args(config, o->entrypoint, o->container.args, a, err);
+		if (!args)
+			return -1;
+		o->container.args = args;
+	}
+	if (o->image.has_config && !o->bundle_dir) {
 		/* The image's variables come between the defaults and the user's. */
 		const char *const *user = o->container.env + o->n_default_env;
 		size_t n_user = o->container.n_env - o->n_default_env;
@@ -98,7 +179,7 @@ options_apply_user(struct run_options *o, struct error *err)
 	const char *text = o->user;
 	struct account account;
 
-	if (!text && o->image.has_config)
+	if (!text && o->image.has_config && !o->bundle_dir)
 		text = o->image.config.user;
 	if (!text)
 		return 0;
@@ -118,4 +199,5 @@ void
 options_release(struct run_options *o)
 {
 	image_close(&o->image);
+	bundle_release(&o->bundle);
 }

@@ -92,7 +92,10 @@ struct maker {
 
 static Grpc__Process *spec_new_process(struct maker *m, const struct container_options *o);
 static Grpc__Linux *spec_new_linux(struct maker *m, const struct container_options *o);
+static void spec_take_bundle(struct maker *m, const struct container_options *o, Grpc__Spec *spec);
 static void spec_add_mounts(struct maker *m, const struct container_options *o, Grpc__Spec *spec);
+static void spec_add_volume_mount(struct maker *m, const struct container_options *o, size_t i,
+				  Grpc__Spec *spec);
 static char *spec_volume_point(struct maker *m, const char *id, size_t i);
 static char *spec_watched_point(struct maker *m, const char *id, size_t i);
 static void spec_join_pod(struct maker *m, const struct spec_pod *pod,
@@ -362,6 +365,7 @@ spec_container(struct arena *a, const struct container_options *o)
 	Grpc__CreateContainerRequest *r =
 		NEW(&m, Grpc__CreateContainerRequest, grpc__create_container_request__init);
 	Grpc__Spec *spec = NEW(&m, Grpc__Spec, grpc__spec__init);
+	Grpc__LinuxDevice **devices;
 	char *rootfs = o->root ? arena_strdup(a, o->root)
 			       : arena_printf(a, SPEC_SHARED "/%s/rootfs", o->id);
 
@@ -376,17 +380,25 @@ spec_container(struct arena *a, const struct container_options *o)
 		spec->root->path = rootfs;
 		spec->root->readonly = o->read_only;
 	}
-	spec->process = spec_new_process(&m, o);
-	spec->linux = spec_new_linux(&m, o);
+	if (o->bundle) {
+		spec_take_bundle(&m, o, spec);
+	} else {
+		spec->process = spec_new_process(&m, o);
+		spec->linux = spec_new_linux(&m, o);
+	}
 	spec_add_mounts(&m, o, spec);
 	/* Some volumes have two, and the root up to three. */
 	r->storages = spec_make(&m, 3 + 2 * o->n_volumes + (o->pod ? o->pod->n_storages : 0),
 				sizeof(*r->storages));
 	r->devices = spec_make(&m, o->n_volumes, sizeof(*r->devices));
-	if (spec->linux)
-		spec->linux->devices = spec_make(&m, o->n_volumes, sizeof(*spec->linux->devices));
 	if (m.failed)
 		return NULL;
+	devices = spec_make(&m, spec->linux->n_devices + o->n_volumes, sizeof(*devices));
+	if (!devices)
+		return NULL;
+	if (spec->linux->n_devices)
+		memcpy(devices, spec->linux->devices, spec->linux->n_devices * sizeof(*devices));
+	spec->linux->devices = devices;
 	if (!o->root)
 		spec_add_root_storages(&m, o, rootfs, r);
 	for (size_t i = 0; i < o->n_volumes; i++) {
@@ -494,6 +506,50 @@ spec_new_linux(struct maker *m, const struct container_options *o)
 	return l;
 }
 
+/* Fills the spec from the bundle's, but for the mounts; its messages are not changed. */
+static void
+spec_take_bundle(struct maker *m, const struct container_options *o, Grpc__Spec *spec)
+{
+	const struct spec_bundle *b = o->bundle;
+	Grpc__Root *root = spec->root;
+	Grpc__Process *own = spec_new_process(m, o), *p;
+	Grpc__Linux *l;
+
+	*spec = *b->spec;
+	spec->mounts = NULL;
+	spec->n_mounts = 0;
+	spec->root = root;
+	p = arena_memdup(m->arena, spec->process, sizeof(*p));
+	l = arena_memdup(m->arena, spec->linux, sizeof(*l));
+	if (!own || !p || !l || !root) {
+		m->failed = true;
+		return;
+	}
+	spec->process = p;
+	spec->linux = l;
+	root->readonly |= b->spec->root->readonly;
+	if (b->has_hostname)
+		spec->hostname = spec_copy(m, o->hostname);
+	p->terminal = own->terminal;
+	p->args = own->args;
+	p->n_args = own->n_args;
+	p->env = own->env;
+	p->n_env = own->n_env;
+	p->cwd = own->cwd;
+	if (b->has_user)
+		p->user = own->user;
+	if (o->privileged) {
+		p->capabilities = own->capabilities;
+		p->nonewprivileges = false;
+		l->n_maskedpaths = 0;
+		l->n_readonlypaths = 0;
+	}
+	if (!l->cgroupspath[0])
+		l->cgroupspath = arena_printf(m->arena, "/%s", o->id);
+	if (!l->cgroupspath)
+		m->failed = true;
+}
+
 static Grpc__Mount *
 spec_new_mount(struct maker *m, const char *target, const char *type, const char *source,
 	       const char *options)
@@ -512,48 +568,72 @@ spec_new_mount(struct maker *m, const char *target, const char *type, const char
 static void
 spec_add_mounts(struct maker *m, const struct container_options *o, Grpc__Spec *spec)
 {
-	size_t n = 0;
-
+	const Grpc__Spec *base = o->bundle ? o->bundle->spec : NULL;
+	size_t n_base = base ? base->n_mounts : ARRAY_LEN(default_mounts);
 	size_t n_binds = o->pod ? o->pod->n_binds : 0;
+	uint32_t placed = 0;
 
-	spec->mounts = spec_make(m, ARRAY_LEN(default_mounts) + o->n_volumes + n_binds + 1,
-				 sizeof(*spec->mounts));
+	_Static_assert(SPEC_VOLUMES_MAX < 32, "bits of `placed`");
+	spec->mounts = spec_make(m, n_base + o->n_volumes + n_binds + 1, sizeof(*spec->mounts));
 	if (!spec->mounts)
 		return;
-	for (size_t i = 0; i < ARRAY_LEN(default_mounts); i++)
-		spec->mounts[n++] =
+	for (size_t i = 0; !base && i < n_base; i++)
+		spec->mounts[spec->n_mounts++] =
 			spec_new_mount(m, default_mounts[i].target, default_mounts[i].type,
 				       default_mounts[i].source, default_mounts[i].options);
-	for (size_t i = 0; i < o->n_volumes; i++) {
-		const struct volume *v = &o->volumes[i];
-		const char *source = v->kind == VOLUME_WATCHED ? spec_watched_point(m, o->id, i)
-							       : spec_volume_point(m, o->id, i);
+	for (size_t i = 0; base && i < n_base; i++) {
+		int volume = o->bundle->volumes[i];
 
-		if (v->kind == VOLUME_DEVICE)
-			continue;
-		if (v->kind == VOLUME_TMPFS) {
-			const char *options = arena_printf(m->arena, "%s%s", v->options,
-							   v->readonly ? ",ro" : "");
+		if (volume == SPEC_MOUNT_AS_IT_IS) {
+			spec->mounts[spec->n_mounts++] = base->mounts[i];
+		} else if (volume >= 0) {
+			Grpc__Mount *mount;
 
-			spec->mounts[n++] = spec_new_mount(m, v->target, "tmpfs", "tmpfs",
-							   options ? options : "");
-			continue;
+			spec_add_volume_mount(m, o, (size_t)volume, spec);
+			mount = spec->mounts[spec->n_mounts - 1];
+			if (mount) {
+				mount->options = base->mounts[i]->options;
+				mount->n_options = base->mounts[i]->n_options;
+			}
+			placed |= 1u << volume;
 		}
-		if (v->is_file && source)
-			source = arena_printf(m->arena, "%s%s", source, strrchr(v->source, '/'));
-		spec->mounts[n++] = spec_new_mount(m, v->target, "bind", source ? source : "",
-						   v->readonly ? "rbind,ro" : "rbind");
 	}
+	for (size_t i = 0; i < o->n_volumes; i++)
+		if (o->volumes[i].kind != VOLUME_DEVICE && !(placed & 1u << i))
+			spec_add_volume_mount(m, o, i, spec);
 	for (size_t i = 0; i < n_binds; i++) {
 		const struct spec_bind *b = &o->pod->binds[i];
 
-		spec->mounts[n++] =
+		spec->mounts[spec->n_mounts++] =
 			spec_new_mount(m, b->target, b->type, b->source,
 				       b->readonly ? "rbind,rprivate,ro" : "rbind,rprivate,rw");
 	}
 	if (o->guest_proc)
-		spec->mounts[n++] = spec_new_mount(m, o->guest_proc, "bind", "/proc", "rbind");
-	spec->n_mounts = n;
+		spec->mounts[spec->n_mounts++] =
+			spec_new_mount(m, o->guest_proc, "bind", "/proc", "rbind");
+}
+
+/* Adds the mount of volume i. Devices have none. */
+static void
+spec_add_volume_mount(struct maker *m, const struct container_options *o, size_t i,
+		      Grpc__Spec *spec)
+{
+	const struct volume *v = &o->volumes[i];
+	const char *source = v->kind == VOLUME_WATCHED ? spec_watched_point(m, o->id, i)
+						       : spec_volume_point(m, o->id, i);
+
+	if (v->kind == VOLUME_TMPFS) {
+		const char *options =
+			arena_printf(m->arena, "%s%s", v->options, v->readonly ? ",ro" : "");
+
+		spec->mounts[spec->n_mounts++] =
+			spec_new_mount(m, v->target, "tmpfs", "tmpfs", options ? options : "");
+		return;
+	}
+	if (v->is_file && source)
+		source = arena_printf(m->arena, "%s%s", source, strrchr(v->source, '/'));
+	spec->mounts[spec->n_mounts++] = spec_new_mount(m, v->target, "bind", source ? source : "",
+							v->readonly ? "rbind,ro" : "rbind");
 }
 
 /* Returns the mount point of volume i in the guest. */

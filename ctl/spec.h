@@ -44,6 +44,23 @@ struct spec_pod {
 	size_t n_storages;
 };
 
+/* Values of spec_bundle.volumes that are no index. */
+enum {
+	/* the source of the mount is the guest's */
+	SPEC_MOUNT_AS_IT_IS = -1,
+	/* a volume of the options has its target */
+	SPEC_MOUNT_REPLACED = -2,
+};
+
+/* The spec of a bundle, which the options of a container change. */
+struct spec_bundle {
+	const Grpc__Spec *spec;
+	/* by mount: index of the volume that is its source, or SPEC_MOUNT_... */
+	const int *volumes;
+	/* user and host name are those of the options */
+	bool has_user, has_hostname;
+};
+
 /* The container to create. */
 struct container_options {
 	const char *id;
@@ -73,6 +90,8 @@ struct container_options {
 	const struct vm_share *shares;
 	/* NULL: not part of a pod */
 	const struct spec_pod *pod;
+	/* NULL: not of a bundle */
+	const struct spec_bundle *bundle;
 };
 
 /* Inserts an entry before the user's entries, which take precedence. The array must have room. */

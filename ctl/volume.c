@@ -356,6 +356,28 @@ volume_look_up(struct volume *v, const struct volume_words *w, struct error *err
 	return 0;
 }
 
+int
+volume_bind(struct volume *v, const char *source, const char *target, bool readonly,
+	    struct error *err)
+{
+	struct stat st;
+
+	*v = (struct volume){ .kind = VOLUME_ON_SHARE, .share = -1, .readonly = readonly };
+	if (!volume_target_is_valid(target))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "invalid target \"%.200s\": expected an absolute path without ..",
+				 target);
+	if (!realpath(source, v->source) || stat(v->source, &st) < 0)
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "failed to look up %.200s",
+				      source);
+	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "%.200s is neither a directory nor a file", source);
+	v->is_file = S_ISREG(st.st_mode);
+	(void)snprintf(v->target, sizeof(v->target), "%s", target);
+	return 0;
+}
+
 /* ---- all together ---- */
 
 int

@@ -47,6 +47,11 @@ int volume_parse(struct volume *v, const char *text, struct error *err);
 /* Parses the value of --device, "IMAGE:PATH[:ro]" or "type=TYPE,KEY=VALUE...". */
 int device_parse(struct volume *v, const char *text, struct error *err);
 
+/* Makes a volume of a directory or file of the host. Returns 0, or -1 and err
+ * (INVALID_ARGUMENT). */
+int volume_bind(struct volume *v, const char *source, const char *target, bool readonly,
+		struct error *err);
+
 /* Checks volumes against each other: no two may have the same target, and an image that is written
  * may be used only once (also as `root`, or NULL). Returns 0, or -1 and err. */
 int volumes_check(const struct volume *list, size_t n, const char *root, struct error *err);

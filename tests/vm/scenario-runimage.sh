@@ -117,7 +117,38 @@ debian()
 	is 'debian /usr/sbin' cat "$work/stdout" && grep -q "cannot access '/usr/bin/perl'" "$work/stderr"
 }
 
+# A bundle with the config.json of podman: what of it is seen from inside, and what is ignored.
+bundle()
+{
+	local dir=$work/podman script
+	mkdir -p "$dir/userdata/shm" "$dir/data" && cp -a "$rootfs" "$dir/rootfs" && chmod 777 "$dir/data" && : >"$dir/userdata/.containerenv" &&
+		echo '192.0.2.1 peer' >"$dir/userdata/hosts" && echo 'nameserver 192.0.2.53' >"$dir/userdata/resolv.conf" && echo 1f2e3d4c5b6a >"$dir/userdata/hostname" || return 1
+	script='id -u; id -G; hostname; echo $GREETING; cat /etc/resolv.conf /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max /proc/self/oom_score_adj /proc/sys/net/ipv4/ping_group_range
+		ulimit -Hc; grep -E "^Seccomp:|^CapEff" /proc/self/status; ls /sys/firmware; test -c /dev/fuse && test ! -e /dev/sda; echo $?; echo from-inside >/data/new; exit 9'
+	jq --arg script "$script" '.process.args = ["sh", "-c", $script]' tests/data/oci/podman.json | sed 's/18446744073709552000/18446744073709551615/' >"$dir/config.json" || return 1
+	is $'1000\n1000 10\n1f2e3d4c5b6a\nhello\nnameserver 192.0.2.53\n67108864\n2048\n200\n0\t0\nunlimited\nCapEff:\t0000000000000000\nSeccomp:\t2\n0\n9' \
+		eval 'ctl run $(vm_options) --bundle "$dir" 2>"$work/stderr"; echo $?' || { cat "$work/stderr"; return 1; }
+	test "$(cat "$dir/data/new")" = from-inside && grep -q 'podman/config.json: ignored: .*linux.devices\[1\]' "$work/stderr"
+}
+# A bundle that umoci has unpacked, with options.
+unpacked()
+{
+	local dir=$work/unpacked image=$work/small:v1 rootless=()
+	test "$(id -u)" = 0 || rootless=(--rootless)
+	umoci init --layout "${image%:v1}" && umoci new --image "$image" && umoci unpack "${rootless[@]}" --image "$image" "$dir" && cp -a "$rootfs/." "$dir/rootfs" &&
+		umoci repack --image "$image" "$dir" && umoci config --image "$image" --config.user nobody --config.workingdir /tmp --config.env GREETING=hello --config.cmd id &&
+		rm -rf "$dir" && umoci unpack "${rootless[@]}" --image "$image" "$dir" || return 1
+	# It asks for a terminal, whose lines end with CR LF.
+	is $'65534\n/bin\nhello' eval 'ctl run $(vm_options) --bundle "$dir" -w /bin -- sh -c "id -u; pwd; echo \$GREETING" | tr -d "\r"'
+}
+
 ok 'make images' make_image
+ok "a bundle with podman's config.json" bundle
+if command -v umoci >/dev/null; then
+	ok 'a bundle unpacked by umoci' unpacked
+else
+	skip 'a bundle unpacked by umoci' 'umoci is not installed'
+fi
 mkdir -p "$work/vol" && chmod 777 "$work/vol"
 if own_cache ok 'boot an image' boot box --hotplug-ports 2 -v "$work/vol:/vol" "$image:v1"; then
 	ok 'it runs with its configuration' runs_as_configured

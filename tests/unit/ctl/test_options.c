@@ -120,7 +120,7 @@ static const struct wrong {
 	char line[160], says[60];
 	bool detached;
 } wrongs[] = {
-	{ FILES "-- true", "--rootfs is required", false },
+	{ FILES "-- true", "--rootfs is required: the root", false },
 	{ FILES "no-such-image true", "no image no-such-image", false },
 	{ FILES "%d:tag true", "is not a container image", false },
 	{ FILES "--rootfs %d", "no command given", false },
