@@ -207,9 +207,8 @@ qemu_append(char *out, size_t size, const struct vm_options *o, const char *acce
 		out, size, "console=%s quiet panic=-1%s%s%s%s%s%s%s%s%s%s",
 		o->arch == VM_AARCH64 ? "ttyAMA0" : "ttyS0",
 		o->arch == VM_AARCH64 ? "" : " reboot=k no_timer_check tsc=reliable noreplace-smp",
-		no_apic_timer ? " nolapic_timer" : "",
-		has_virtiofs && is_emulated ? " init_on_alloc=1" : "",
-		o->microvm ? "" : " scsi_mod.scan=async", o->root_image ? " " : "",
+		no_apic_timer ? " nolapic_timer" : "", o->microvm ? "" : " scsi_mod.scan=async",
+		has_virtiofs && is_emulated ? " init_on_alloc=1" : "", o->root_image ? " " : "",
 		o->root_image ? root : "", o->log_level ? " agent.log=" : "",
 		o->log_level ? o->log_level : "", o->append ? " " : "", o->append ? o->append : "");
 }

@@ -19,6 +19,7 @@
 #include "lib/log.h"
 #include "tests/support/check.h"
 #include "tests/support/fakeinit.h"
+#include "tests/support/terminal.h"
 
 #define LIMIT_NS 60000000000ull
 
@@ -200,6 +201,8 @@ body_session(int init_fd, void *data)
 
 Test(console, session)
 {
+	if (!can_open_terminal())
+		cr_skip_test(NO_TERMINAL);
 	in_agent(body_session);
 }
 
@@ -238,6 +241,8 @@ body_many(int init_fd, void *data)
 
 Test(console, at_most_four)
 {
+	if (!can_open_terminal())
+		cr_skip_test(NO_TERMINAL);
 	in_agent(body_many);
 }
 
@@ -282,6 +287,8 @@ body_hang_up(int init_fd, void *data)
 
 Test(console, hang_up)
 {
+	if (!can_open_terminal())
+		cr_skip_test(NO_TERMINAL);
 	in_agent(body_hang_up);
 }
 
@@ -306,6 +313,8 @@ body_half_closed(int init_fd, void *data)
 
 Test(console, half_closed)
 {
+	if (!can_open_terminal())
+		cr_skip_test(NO_TERMINAL);
 	in_agent(body_half_closed);
 }
 
@@ -335,6 +344,8 @@ body_slow(int init_fd, void *data)
 
 Test(console, slow_reader)
 {
+	if (!can_open_terminal())
+		cr_skip_test(NO_TERMINAL);
 	in_agent(body_slow);
 }
 

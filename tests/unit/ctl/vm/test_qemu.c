@@ -239,7 +239,8 @@ Test(ctl_qemu, aarch64)
 	CHECK_STR(value_of(&a, "-cpu", 0), "host");
 	argv_release(&a);
 	qemu_append(text, sizeof(text), &o, "tcg");
-	CHECK_STR(text, "console=ttyAMA0 quiet panic=-1", "nothing that is for PCs");
+	CHECK_STR(text, "console=ttyAMA0 quiet panic=-1 scsi_mod.scan=async",
+		  "nothing that is for PCs");
 }
 
 Test(ctl_qemu, architecture_of_a_kernel)
@@ -347,6 +348,8 @@ Test(ctl_qemu, append)
 	qemu_append(text, sizeof(text), &o, "tcg");
 	CHECK_EQ(strstr(text, "console=ttyS0"), text);
 	CHECK_HAS(text, " agent.log=debug a=b c");
+	CHECK_HAS(text, " scsi_mod.scan=async ",
+		  "other devices do not wait for the search for disks");
 	CHECK(!strstr(text, "init_on_alloc"));
 	qemu_append(small, sizeof(small), &o, "tcg");
 	CHECK_EQ(strlen(small), sizeof(small) - 1, "cut, not written past its end");

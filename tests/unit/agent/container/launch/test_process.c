@@ -15,6 +15,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "tests/support/check.h"
+#include "tests/support/terminal.h"
 #include "tests/unit/agent/container/box.h"
 #include "tests/unit/agent/container/spec.h"
 
@@ -224,6 +225,9 @@ Test(process, stdio_of_a_named_user)
 /* The last fork finds zeros where the request was (wipe.h). */
 Test(process, terminal_controls_a_process_whose_request_is_gone)
 {
+	if (!can_open_terminal())
+		cr_skip_test(NO_TERMINAL);
+
 	Grpc__Spec *spec = spec_new("/");
 	struct error err = ERROR_INIT;
 	struct container_init entry;

@@ -17,6 +17,7 @@
 #include "lib/client_texts.h"
 #include "lib/deadline.h"
 #include "tests/support/check.h"
+#include "tests/support/terminal.h"
 
 struct writer {
 	/* first */
@@ -217,6 +218,8 @@ Test(input, closing_a_terminal_writes_its_eof)
 	int master, slave;
 	char text[16];
 
+	if (!can_open_terminal())
+		cr_skip_test(NO_TERMINAL);
 	REQUIRE_EQ(openpty(&master, &slave, NULL, NULL, NULL), 0);
 	REQUIRE_EQ(tcgetattr(slave, &attr), 0);
 	attr.c_cc[VEOF] = 'Q';
@@ -261,6 +264,8 @@ Test(input, reopened_terminal_receives_the_rest)
 	size_t n = 0;
 	char name[64];
 
+	if (!can_open_terminal())
+		cr_skip_test(NO_TERMINAL);
 	REQUIRE_EQ(openpty(&master, &slave, name, NULL, NULL), 0);
 	REQUIRE_EQ(tcgetattr(slave, &raw), 0);
 	cfmakeraw(&raw);
@@ -322,6 +327,8 @@ Test(input, sizes_of_a_terminal)
 	struct winsize size;
 	int master, slave;
 
+	if (!can_open_terminal())
+		cr_skip_test(NO_TERMINAL);
 	stdio_init(&s, loop, NULL, NULL);
 	REQUIRE_EQ(stdio_resize(&s, 24, 80, &err), -1);
 	REQUIRE_EQ(err.code, ERROR_UNAVAILABLE);

@@ -17,6 +17,7 @@
 #include "lib/deadline.h"
 #include "tests/support/check.h"
 #include "tests/support/elapsed.h"
+#include "tests/support/terminal.h"
 
 struct reader {
 	/* first */
@@ -415,6 +416,9 @@ stays_quiet(int ms)
 
 Test(output, terminal_ends_with_process_and_last_user)
 {
+	if (!can_open_terminal())
+		cr_skip_test(NO_TERMINAL);
+
 	struct stdio s;
 	struct reader a = reader_of(100, 'a'), b = reader_of(100, 'b');
 	struct error err = ERROR_INIT;
@@ -438,6 +442,9 @@ Test(output, terminal_ends_with_process_and_last_user)
 
 Test(output, reopened_terminal_continues)
 {
+	if (!can_open_terminal())
+		cr_skip_test(NO_TERMINAL);
+
 	struct stdio s;
 	struct reader a = reader_of(100, 'a'), b = reader_of(100, 'b');
 	struct error err = ERROR_INIT;

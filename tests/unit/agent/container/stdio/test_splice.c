@@ -16,6 +16,7 @@
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "tests/support/check.h"
+#include "tests/support/terminal.h"
 
 #define MUCH (4u << 20)
 
@@ -166,6 +167,8 @@ make_terminal(int *master, int *slave, char *name)
 {
 	struct termios raw;
 
+	if (!can_open_terminal())
+		cr_skip_test(NO_TERMINAL);
 	REQUIRE_EQ(openpty(master, slave, name, NULL, NULL), 0);
 	REQUIRE_EQ(tcgetattr(*slave, &raw), 0);
 	cfmakeraw(&raw);
