@@ -56,7 +56,7 @@ _tatamictl()
 	*:--share)
 		_tatamictl_words 'virtio-fs 9p none'
 		return ;;
-	*:--image)
+	*:--image|*:--claim)
 		return ;;
 	*:--seccomp-profiles)
 		_tatamictl_files -d
@@ -98,7 +98,7 @@ _tatamictl()
 	rmi:*)
 		_tatamictl_words "$(_tatamictl_images)" ;;
 	pod:-*)
-		_tatamictl_words "$vm --name --image --seccomp-profiles --status" ;;
+		_tatamictl_words "$vm --name --image --claim --seccomp-profiles --status" ;;
 	pod:*)
 		_tatamictl_files -f ;;
 	exec:-*)

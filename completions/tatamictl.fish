@@ -104,6 +104,7 @@ complete -c tatamictl -n $vm -l verbose -d 'Print the console on failure'
 complete -c tatamictl -n $vm -l help -d 'Print a summary'
 complete -c tatamictl -n '__tatamictl_in boot pod' -l name -x -d 'Name of the VM'
 complete -c tatamictl -n '__tatamictl_in pod' -l image -x -d 'IMAGE=DIR: where an image is'
+complete -c tatamictl -n '__tatamictl_in pod' -l claim -x -d 'NAME=DIR: directory or disk of a claim'
 complete -c tatamictl -n '__tatamictl_in pod' -l seccomp-profiles -xa '(__fish_complete_directories)' -d 'Where profiles of localhostProfile are'
 complete -c tatamictl -n '__tatamictl_in pod' -l status -x -a '(__tatamictl_vms)' -d 'Print the state of a pod'
 complete -c tatamictl -n '__tatamictl_in pod' -F

@@ -131,6 +131,7 @@ _tatamictl()
 			_arguments '(*)--all[all that no VM uses]' '(- *)--help[print a summary]' '*:image:_tatamictl_images' && ret=0 ;;
 		pod)
 			_arguments -S $vm '--name[name of the VM]:name: ' '*--image[where an image is]:IMAGE=DIR: ' \
+				'*--claim[directory or disk of a claim]:NAME=DIR: ' \
 				'--seccomp-profiles[directory of localhostProfile]:directory:_files -/' \
 				'--status[print the state of a pod]:name:_tatamictl_vms' '1:file:_files' && ret=0 ;;
 		attach)

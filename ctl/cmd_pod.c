@@ -166,6 +166,9 @@ pod_read(struct pod_vm *p, const char *file, struct error *err)
 		.uid = p->uid,
 		.memory = (uint64_t)vm->memory_mib << 20,
 		.cpus = vm->cpus,
+		.publishes_ipv6 = vm->network == VM_NETWORK_PASST,
+		.claims = p->o->claims,
+		.n_claims = p->o->n_claims,
 	};
 	char copy[PATH_MAX], *dir;
 

@@ -67,6 +67,7 @@ enum {
 	OPT_IMAGE,
 	OPT_SECCOMP_PROFILES,
 	OPT_BUNDLE,
+	OPT_CLAIM,
 };
 
 static const struct option long_options[] = {
@@ -78,6 +79,7 @@ static const struct option long_options[] = {
 	{ "scratch", required_argument, NULL, OPT_SCRATCH },
 	{ "image", required_argument, NULL, OPT_IMAGE },
 	{ "seccomp-profiles", required_argument, NULL, OPT_SECCOMP_PROFILES },
+	{ "claim", required_argument, NULL, OPT_CLAIM },
 	{ "share", required_argument, NULL, OPT_SHARE },
 	{ "virtiofs-cache", required_argument, NULL, OPT_VIRTIOFS_CACHE },
 	{ "virtiofsd", required_argument, NULL, OPT_VIRTIOFSD },
@@ -458,6 +460,24 @@ options_parse_image(struct run_options *o, const char *text, struct error *err)
 }
 
 static int
+options_parse_claim(struct run_options *o, const char *text, struct error *err)
+{
+	struct manifest_claim *claim = &o->claims[o->n_claims];
+
+	if (o->n_claims == OPTIONS_CLAIMS_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "too many --claim: at most %d",
+				 OPTIONS_CLAIMS_MAX);
+	claim->name = text;
+	claim->n_name = strcspn(text, "=");
+	claim->path = text + claim->n_name + 1;
+	if (!text[claim->n_name] || !claim->n_name || !*claim->path)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--claim %s: expected NAME=DIR or NAME=DISK", text);
+	o->n_claims++;
+	return 0;
+}
+
+static int
 options_parse_network(struct run_options *o, const char *text, struct error *err)
 {
 	bool is_passt = strcmp(text, "passt") == 0;
@@ -503,6 +523,8 @@ options_parse_one(struct run_options *o, int opt, char *arg, struct error *err)
 		return options_publish(&o->vm, arg, err);
 	case OPT_IMAGE:
 		return options_parse_image(o, arg, err);
+	case OPT_CLAIM:
+		return options_parse_claim(o, arg, err);
 	case OPT_NETWORK:
 		return options_parse_network(o, arg, err);
 	case OPT_MEMORY:

@@ -15,6 +15,7 @@
 #define OPTIONS_ENV_MAX    64
 #define ATTACH_MAX         8
 #define OPTIONS_IMAGES_MAX 16
+#define OPTIONS_CLAIMS_MAX 16
 
 struct run_options {
 	struct vm_options vm;
@@ -67,6 +68,9 @@ struct run_options {
 	/* pod: where images are */
 	struct podspec_image images[OPTIONS_IMAGES_MAX];
 	size_t n_images;
+	/* pod: what claims stand for */
+	struct manifest_claim claims[OPTIONS_CLAIMS_MAX];
+	size_t n_claims;
 	/* pod: directory of the profiles of type Localhost; NULL: that of the pod's file */
 	const char *seccomp_profiles;
 	bool want_help;

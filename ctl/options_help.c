@@ -36,6 +36,8 @@ const char options_help[] =
 	"                         rootfs (0), volumes and devices with one, and shares\n"
 	"  --image IMAGE=DIR|FILE where an image of a pod's FILE is; registry, tag and digest may\n"
 	"                         be missing (only for pod; may be repeated)\n"
+	"  --claim NAME=DIR|DISK  a directory, or an image of a file system, for a pod's\n"
+	"                         persistentVolumeClaim (only for pod; may be repeated)\n"
 	"  --seccomp-profiles DIR where the profiles of a pod's localhostProfile are (default:\n"
 	"                         the directory of FILE)\n"
 	"  --in NAME              run in the running VM NAME (only for run)\n"

@@ -143,7 +143,8 @@ manifest_read_pod(struct manifest_reader *m)
 						   m->m->volumes[k].name);
 		m->m->n_volumes++;
 	}
-	if (manifest_read_mounts(m, spec) < 0)
+	if (manifest_read_claim_templates(m) < 0 || manifest_ignore_claims(m) < 0 ||
+	    manifest_read_mounts(m, spec) < 0)
 		return -1;
 	field_get(&m->objects.template_metadata, "labels", &f);
 	if (f.node && !m->has_used_labels && field_ignore(&m->r, f.path) < 0)
@@ -307,14 +308,13 @@ static int
 manifest_read_pod_security(struct manifest_reader *m, const struct field *security)
 {
 	static const struct field_keys keys = {
-		"runAsUser runAsGroup runAsNonRoot fsGroup supplementalGroups "
-		"supplementalGroupsPolicy seccompProfile",
-		"fsGroupChangePolicy seLinuxOptions seLinuxChangePolicy appArmorProfile "
-		"windowsOptions",
-		"sysctls"
+		"runAsUser runAsGroup runAsNonRoot fsGroup fsGroupChangePolicy "
+		"supplementalGroups supplementalGroupsPolicy seccompProfile",
+		"seLinuxOptions seLinuxChangePolicy appArmorProfile windowsOptions", "sysctls"
 	};
 	static const char *const policies[] = { "Merge", "Strict" };
-	unsigned int policy = 0;
+	static const char *const changes[] = { "Always", "OnRootMismatch" };
+	unsigned int policy = 0, change = 0;
 	struct field list, f;
 	int64_t gid;
 	size_t i = 0;
@@ -324,11 +324,14 @@ manifest_read_pod_security(struct manifest_reader *m, const struct field *securi
 	field_get(security, "supplementalGroups", &list);
 	if (field_check_map(&m->r, security, &keys) < 0 ||
 	    field_number(&m->r, security, "fsGroup", 0, UINT32_MAX - 1, &m->m->fs_group) < 0 ||
+	    field_choice(&m->r, security, "fsGroupChangePolicy", changes, ARRAY_LEN(changes),
+			 &change) < 0 ||
 	    field_choice(&m->r, security, "supplementalGroupsPolicy", policies, ARRAY_LEN(policies),
 			 &policy) < 0 ||
 	    field_check_list(&m->r, &list, MANIFEST_GROUPS_MAX - 1) < 0)
 		return -1;
 	m->m->has_strict_groups = policy == 1;
+	m->m->fs_group_on_mismatch = change == 1;
 	for (const struct yaml_node *e = list.node ? list.node->first : NULL; e; e = e->next) {
 		field_element(&list, e, i++, &f);
 		if (!yaml_int(e, &gid) || gid < 0 || gid >= UINT32_MAX)
@@ -399,6 +402,25 @@ manifest_read_security(struct manifest_reader *m, const struct field *pod_securi
 	return 0;
 }
 
+/* Refuses resources other than those that each node has: devices, and huge pages. */
+static int
+manifest_check_devices(struct manifest_reader *m, const struct field *resources)
+{
+	struct field f;
+
+	for (const struct yaml_node *e = resources->node && resources->node->kind == YAML_MAP
+						 ? resources->node->first
+						 : NULL;
+	     e; e = e->next) {
+		if (!strchr(e->key, '/') && strncmp(e->key, "hugepages-", 10) != 0)
+			continue;
+		field_get(resources, e->key, &f);
+		if (f.node)
+			return field_wrong(&m->r, &f, "not supported");
+	}
+	return 0;
+}
+
 static int
 manifest_read_resources(struct manifest_reader *m, const struct field *container,
 			struct manifest_container *c)
@@ -411,7 +433,8 @@ manifest_read_resources(struct manifest_reader *m, const struct field *container
 	field_get(container, "resources", &resources);
 	field_get(&resources, "limits", &limits);
 	field_get(&resources, "requests", &requests);
-	if (field_check_map(&m->r, &resources, &keys) < 0 ||
+	if (manifest_check_devices(m, &limits) < 0 || manifest_check_devices(m, &requests) < 0 ||
+	    field_check_map(&m->r, &resources, &keys) < 0 ||
 	    field_check_map(&m->r, &limits, &kinds) < 0 ||
 	    field_check_map(&m->r, &requests, &kinds) < 0 ||
 	    field_quantity(&m->r, &limits, "memory", 0, &c->memory) < 0 ||

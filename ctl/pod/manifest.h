@@ -26,12 +26,22 @@
 #define MANIFEST_GROUPS_MAX  16
 #define MANIFEST_ALIASES_MAX 32
 
-/* Properties of the guest, for the fields that refer to it. */
+/* An option --claim NAME=PATH: the directory or disk of the host that a claim stands for. */
+struct manifest_claim {
+	const char *name, *path;
+	size_t n_name;
+};
+
+/* Properties of the guest, for the fields that refer to it, and what the user gives. */
 struct manifest_guest {
 	/* addresses of the pod and its host, and a random id */
 	const char *ip, *host_ip, *uid;
 	uint64_t memory;
 	unsigned int cpus;
+	/* the network forwards ports of IPv6 addresses of the host */
+	bool publishes_ipv6;
+	const struct manifest_claim *claims;
+	size_t n_claims;
 };
 
 enum manifest_volume_kind {
@@ -62,6 +72,8 @@ struct manifest_volume {
 	/* hostPath on the host; to be created if it is missing; must be a file, or a directory */
 	const char *path;
 	bool make, is_file, is_directory;
+	/* the volume of a claim: may be the image of a file system; cannot be written */
+	bool may_be_disk, read_only;
 	/* hostPath of a file, whose directory is shared: its name, or "" */
 	char file[256];
 	/* for errors */
@@ -173,6 +185,8 @@ struct manifest {
 	int grace_s;
 	/* -1: none */
 	int64_t fs_group;
+	/* fsGroupChangePolicy: OnRootMismatch */
+	bool fs_group_on_mismatch;
 	/* processes do not get the groups of the image */
 	bool has_strict_groups;
 	uint32_t groups[MANIFEST_GROUPS_MAX];

@@ -24,6 +24,20 @@ const char *manifest_resource_ref(struct manifest_reader *m, const struct field 
 int manifest_read_volume(struct manifest_reader *m, const struct field *f,
 			 struct manifest_volume *v);
 
+/* Reads a hostPath, also that of a PersistentVolume. */
+int manifest_read_host_path(struct manifest_reader *m, const struct field *f,
+			    struct manifest_volume *v);
+
+/* Reads a persistentVolumeClaim. */
+int manifest_read_claim(struct manifest_reader *m, const struct field *f,
+			struct manifest_volume *v);
+
+/* Adds the volumes of a StatefulSet's volumeClaimTemplates. */
+int manifest_read_claim_templates(struct manifest_reader *m);
+
+/* Records the claims and volumes that nothing uses as ignored. */
+int manifest_ignore_claims(struct manifest_reader *m);
+
 /* Reads env and envFrom of a container. */
 int manifest_read_env(struct manifest_reader *m, const struct field *container,
 		      struct manifest_container *c);

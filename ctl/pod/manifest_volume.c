@@ -10,8 +10,6 @@
 /* files of one volume */
 #define FILES_MAX 512
 
-static int manifest_read_host_path(struct manifest_reader *m, const struct field *f,
-				   struct manifest_volume *v);
 static int manifest_read_empty_dir(struct manifest_reader *m, const struct field *f,
 				   struct manifest_volume *v);
 static int manifest_add_map(struct manifest_reader *m, const struct field *f, bool is_secret,
@@ -38,8 +36,10 @@ int
 manifest_read_volume(struct manifest_reader *m, const struct field *f, struct manifest_volume *v)
 {
 	static const struct field_keys keys = {
-		"name configMap secret emptyDir hostPath projected downwardAPI", "",
-		"persistentVolumeClaim ephemeral csi nfs iscsi fc rbd cephfs glusterfs gitRepo "
+		"name configMap secret emptyDir hostPath projected downwardAPI "
+		"persistentVolumeClaim",
+		"",
+		"ephemeral csi nfs iscsi fc rbd cephfs glusterfs gitRepo "
 		"image awsElasticBlockStore gcePersistentDisk azureDisk azureFile cinder "
 		"flexVolume flocker photonPersistentDisk portworxVolume quobyte scaleIO storageos "
 		"vsphereVolume"
@@ -67,6 +67,8 @@ manifest_read_volume(struct manifest_reader *m, const struct field *f, struct ma
 		return manifest_read_empty_dir(m, &source, v);
 	if (strcmp(kind, "hostPath") == 0)
 		return manifest_read_host_path(m, &source, v);
+	if (strcmp(kind, "persistentVolumeClaim") == 0)
+		return manifest_read_claim(m, &source, v);
 	v->kind = VOLUME_FILES;
 	v->files = arena_zalloc(m->r.arena, FILES_MAX, sizeof(*v->files));
 	if (!v->files)
@@ -100,25 +102,6 @@ manifest_read_empty_dir(struct manifest_reader *m, const struct field *f, struct
 	v->in_memory = medium == 1;
 	field_get(f, "sizeLimit", &part);
 	return v->size && !v->in_memory ? field_ignore(&m->r, part.path) : 0;
-}
-
-static int
-manifest_read_host_path(struct manifest_reader *m, const struct field *f, struct manifest_volume *v)
-{
-	static const struct field_keys keys = { "path type", "", "" };
-	static const char *const types[] = { "", "Directory", "DirectoryOrCreate", "File",
-					     "FileOrCreate" };
-	unsigned int type = 0;
-
-	v->kind = VOLUME_HOST_PATH;
-	if (field_check_map(&m->r, f, &keys) < 0 ||
-	    field_required(&m->r, f, "path", &v->path) < 0 ||
-	    field_choice(&m->r, f, "type", types, ARRAY_LEN(types), &type) < 0)
-		return -1;
-	v->is_directory = type == 1 || type == 2;
-	v->is_file = type == 3 || type == 4;
-	v->make = type == 2 || type == 4;
-	return v->path[0] == '/' ? 0 : field_wrong(&m->r, f, "path is not absolute");
 }
 
 /* Adds a file, or replaces the one of this path. */

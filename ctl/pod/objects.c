@@ -21,10 +21,10 @@ static const struct {
 	{ "ReplicaSet", { "template", "replicas selector minReadySeconds", "" } },
 	{ "ReplicationController", { "template", "replicas selector minReadySeconds", "" } },
 	{ "StatefulSet",
-	  { "template",
+	  { "template volumeClaimTemplates",
 	    "replicas selector serviceName updateStrategy podManagementPolicy minReadySeconds "
 	    "revisionHistoryLimit persistentVolumeClaimRetentionPolicy ordinals",
-	    "volumeClaimTemplates" } },
+	    "" } },
 	{ "DaemonSet",
 	  { "template", "selector updateStrategy minReadySeconds revisionHistoryLimit", "" } },
 	{ "Job",
@@ -79,6 +79,7 @@ objects_take_template(struct field_reader *r, const struct field *top, const cha
 	if (field_check_map(r, spec, keys) < 0)
 		return -1;
 	field_get(spec, "template", &pod);
+	field_get(spec, "volumeClaimTemplates", &o->claim_templates);
 	if (!pod.node)
 		return field_wrong(r, spec, "template is missing");
 	if (field_check_map(r, &pod, &pod_keys) < 0)
@@ -106,6 +107,23 @@ objects_take_map(struct field_reader *r, const struct field *top, bool is_secret
 		       is_secret ? "Secret" : "ConfigMap", map->name);
 	o->n_maps++;
 	return field_check_map(r, &map->field, is_secret ? &secret : &config);
+}
+
+/* Keeps a claim or volume, which is checked once the pod uses it. */
+static int
+objects_take_storage(struct field_reader *r, const struct field *top, const char *kind,
+		     const struct field *metadata, struct object *list, size_t *n)
+{
+	struct object *o = &list[*n];
+
+	if (*n == OBJECTS_MAX)
+		return field_wrong(r, top, "more than %d objects of a kind", OBJECTS_MAX);
+	if (field_required(r, metadata, "name", &o->name) < 0)
+		return -1;
+	o->field = *top;
+	(void)snprintf(o->field.path, sizeof(o->field.path), "%s %.100s", kind, o->name);
+	++*n;
+	return 0;
 }
 
 /* A List of objects. */
@@ -150,6 +168,10 @@ objects_read_one(struct field_reader *r, const struct field *top, struct objects
 		return objects_read_list(r, top, o);
 	if (strcmp(kind, "ConfigMap") == 0 || strcmp(kind, "Secret") == 0)
 		return objects_take_map(r, top, strcmp(kind, "Secret") == 0, &metadata, o);
+	if (strcmp(kind, "PersistentVolumeClaim") == 0)
+		return objects_take_storage(r, top, kind, &metadata, o->claims, &o->n_claims);
+	if (strcmp(kind, "PersistentVolume") == 0)
+		return objects_take_storage(r, top, kind, &metadata, o->volumes, &o->n_volumes);
 	if (strcmp(kind, "Pod") == 0) {
 		if (field_check_map(r, top, &pod_keys) < 0)
 			return -1;

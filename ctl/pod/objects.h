@@ -14,15 +14,22 @@ struct object {
 	bool is_secret;
 	/* the object itself; with data, binaryData or stringData */
 	struct field field;
+	/* for a claim or volume */
+	bool is_used;
 };
 
 struct objects {
 	/* config maps and secrets */
 	struct object maps[OBJECTS_MAX];
 	size_t n_maps;
+	/* PersistentVolumeClaims and PersistentVolumes */
+	struct object claims[OBJECTS_MAX], volumes[OBJECTS_MAX];
+	size_t n_claims, n_volumes;
 	/* kind of the object that has the pod, its metadata, those of its template, and the spec */
 	const char *kind;
 	struct field metadata, template_metadata, spec;
+	/* volumeClaimTemplates of a StatefulSet */
+	struct field claim_templates;
 };
 
 /* A value of a config map or secret, in the reader's arena. */

@@ -281,8 +281,8 @@ podspec_share_host_path(struct manifest_volume *v, enum share_kind kind, struct 
 	if ((v->is_file && !S_ISREG(st.st_mode)) || (v->is_directory && !S_ISDIR(st.st_mode)))
 		return error_set(err, ERROR_INVALID_ARGUMENT, "%s is not a %s", v->path,
 				 v->is_file ? "file" : "directory");
-	if (!S_ISREG(st.st_mode))
-		return podspec_add_share(vm, kind, v->path, false, false, err);
+	if (!S_ISREG(st.st_mode) || v->may_be_disk)
+		return podspec_add_share(vm, kind, v->path, v->may_be_disk, v->read_only, err);
 	(void)snprintf(dir, sizeof(dir), "%s", v->path);
 	(void)snprintf(name, sizeof(name), "%s", v->path);
 	(void)snprintf(v->file, sizeof(v->file), "%.255s", basename(name));
@@ -306,6 +306,40 @@ podspec_sandbox(const struct podspec *p, struct error *err)
 	return r;
 }
 
+/* Gives the disks of claims to the pod's group. Directories of the host are left alone. Returns -1
+ * if out of memory. */
+static int
+podspec_give_disks(const struct podspec *p, struct arena *a, Grpc__CreateSandboxRequest *r)
+{
+	const struct manifest *m = p->m;
+	const struct vm_share *share = &p->vm->shares[m->n_containers + 1];
+	/* The last storages are those of the volumes. */
+	size_t at = r->n_storages;
+
+	for (size_t i = 0; i < m->n_volumes; i++)
+		at -= m->volumes[i].kind == VOLUME_HOST_PATH;
+	for (size_t i = 0; i < m->n_volumes; i++) {
+		Grpc__FSGroup *group;
+
+		if (m->volumes[i].kind != VOLUME_HOST_PATH)
+			continue;
+		if (share->kind == SHARE_BLK && !share->readonly && m->fs_group >= 0) {
+			group = arena_alloc(a, sizeof(*group));
+			if (!group)
+				return -1;
+			grpc__fsgroup__init(group);
+			group->group_id = (uint32_t)m->fs_group;
+			if (m->fs_group_on_mismatch)
+				group->group_change_policy =
+					TYPES__FSGROUP_CHANGE_POLICY__OnRootMismatch;
+			r->storages[at]->fs_group = group;
+		}
+		share++;
+		at++;
+	}
+	return 0;
+}
+
 static int
 podspec_make_sandbox(const struct podspec *p, struct arena *a, struct error *err)
 {
@@ -326,7 +360,8 @@ podspec_make_sandbox(const struct podspec *p, struct arena *a, struct error *err
 	}
 	if (!has_server)
 		dns[n_dns++] = "nameserver " VM_DNS;
-	if (!r || spec_sandbox_add(a, r, shares, points, n, dns, n_dns) < 0)
+	if (!r || spec_sandbox_add(a, r, shares, points, n, dns, n_dns) < 0 ||
+	    podspec_give_disks(p, a, r) < 0)
 		return error_nomem(err, "building the requests");
 	r->sandbox_pidns = m->share_pids;
 	return podspec_call(p, "CreateSandbox", &r->base, err);
@@ -393,7 +428,7 @@ podspec_place_volume(const struct podspec *p, struct arena *a, const struct mani
 
 	*bind = (struct spec_bind){ .target = mount->path,
 				    .type = "bind",
-				    .readonly = mount->read_only };
+				    .readonly = mount->read_only || v->read_only };
 	switch (v->kind) {
 	case VOLUME_FILES:
 		bind->readonly = true;

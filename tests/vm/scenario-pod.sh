@@ -23,7 +23,8 @@ free_port()
 
 describe()
 {
-	mkdir -p "$work/side" "$work/host" && cp -a "$rootfs/." "$work/side/" || return 1
+	mkdir -p "$work/side" "$work/host" "$work/kept" && echo kept >"$work/kept/file" &&
+		truncate -s 16M "$work/disk.ext4" && mke2fs -q -t ext4 "$work/disk.ext4" && cp -a "$rootfs/." "$work/side/" || return 1
 	cat >"$work/pod.yaml" <<-END
 	apiVersion: v1
 	kind: ConfigMap
@@ -36,6 +37,23 @@ describe()
 	kind: Secret
 	metadata: {name: key}
 	data: {token: aHVzaA==}
+	---
+	apiVersion: v1
+	kind: PersistentVolume
+	metadata: {name: kept}
+	spec:
+	  storageClassName: manual
+	  capacity: {storage: 1Gi}
+	  accessModes: [ReadWriteOnce]
+	  hostPath: {path: $work/kept}
+	---
+	apiVersion: v1
+	kind: PersistentVolumeClaim
+	metadata: {name: kept}
+	spec:
+	  storageClassName: manual
+	  accessModes: [ReadWriteOnce]
+	  resources: {requests: {storage: 1Mi}}
 	---
 	apiVersion: v1
 	kind: Pod
@@ -55,6 +73,8 @@ describe()
 	  - {name: fast, emptyDir: {medium: Memory, sizeLimit: 8Mi}}
 	  - {name: scratch, emptyDir: {}}
 	  - {name: host, hostPath: {path: $work/host, type: Directory}}
+	  - {name: kept, persistentVolumeClaim: {claimName: kept, readOnly: true}}
+	  - {name: disk, persistentVolumeClaim: {claimName: disk}}
 	  initContainers:
 	  - name: first
 	    image: busybox
@@ -100,6 +120,8 @@ describe()
 	    - {name: key, mountPath: /etc/key}
 	    - {name: host, mountPath: /host}
 	    - {name: pages, mountPath: /page, subPath: index.html}
+	    - {name: kept, mountPath: /kept}
+	    - {name: disk, mountPath: /disk}
 	    resources: {limits: {memory: 32Mi}}
 	    lifecycle:
 	      postStart: {exec: {command: [sh, -c, 'echo hook >/tmp/hook']}}
@@ -124,7 +146,7 @@ images() { echo --image "nginx=$work/pod.ext4" --image "busybox=$work/side"; }
 
 make_pod()
 {
-	ctl pod $(vm_options) --memory 512 $(images) --seccomp-profiles tests/data/pods "$work/pod.yaml" 2>"$work/notes" || { cat "$work/notes"; return 1; }
+	ctl pod $(vm_options) --memory 512 $(images) --claim "disk=$work/disk.ext4" --seccomp-profiles tests/data/pods "$work/pod.yaml" 2>"$work/notes" || { cat "$work/notes"; return 1; }
 	vms+=(site)
 	vmdir=$XDG_RUNTIME_DIR/tatami/site
 	cat "$work/notes"
@@ -147,6 +169,11 @@ memory_dir()
 {
 	in_side 'grep " /fast " /proc/mounts' | tee /dev/stderr | grep 'tmpfs' |
 		grep -q 'size=8192k'
+}
+claims()
+{
+	is $'kept\n2000 2775' in_side 'cat /kept/file && echo x >/disk/file && stat -c "%g %a" /disk' &&
+		! in_side 'echo x >/kept/file'
 }
 limits()
 {
@@ -205,7 +232,7 @@ ended() { rm "$work/host/end" && stop site && is $'hook\nterminated' cat "$work/
 examples()
 {
 	sed "s/hostPort: 8080/hostPort: $second/" tests/data/pods/nginx.yaml >"$work/nginx.yaml" &&
-		ctl pod $(vm_options) $(images) "$work/nginx.yaml" && vms+=(nginx) &&
+		ctl pod $(vm_options) --network $network $(images) "$work/nginx.yaml" && vms+=(nginx) &&
 		ctl pod $(vm_options) $(images) tests/data/pods/busybox-sleep.yaml && vms+=(sleeper) &&
 		is 'sleep 3600 ' ctl exec sleeper -- sh -c 'tr "\0" " " </proc/1/cmdline' &&
 		curl -sS --max-time 20 "http://127.0.0.1:$second/" | grep -q 'A page from nginx in a container'
@@ -237,6 +264,7 @@ if ok 'make a disk with nginx' make_disk && ok 'describe the pod' describe; then
 		ok 'an empty directory is shared, in the order of the containers' is $'hello\nfirst\nshipper\nside' shared
 		ok 'parts of volumes' is $'a page of a config map\nx\n2000\n2000' parts
 		ok 'an empty directory in memory has the given size' memory_dir
+		ok 'claims: a directory that nobody may write, a disk for the group of the pod' claims
 		ok 'limits' is $'33554432\n100663296\n90000 100000' limits
 		ok 'secret and config map cannot be written' read_only
 		ok 'variables' is $'HOSTNAME=www\nMIB=32\nPOD=site\nTOKEN=hush' variables
@@ -250,4 +278,4 @@ if ok 'make a disk with nginx' make_disk && ok 'describe the pod' describe; then
 		ok 'stop runs the hook, and leaves nothing' ended
 	fi
 fi
-rm -rf "$work/side" "$work/pod.ext4" "$work/host"
+rm -rf "$work/side" "$work/pod.ext4" "$work/disk.ext4" "$work/host" "$work/kept"

@@ -44,6 +44,13 @@ read_file(const char *name, struct error *err)
 	return manifest_read(&m, path, &guest, err);
 }
 
+static int
+parse(const char *text, struct error *err)
+{
+	manifest_release(&m);
+	return manifest_parse(&m, text, strlen(text), &guest, err);
+}
+
 static void
 read_valid(const char *name)
 {
@@ -119,8 +126,46 @@ Test(manifest, all_examples)
 		{ "hosts-and-dns", "spec.dnsPolicy", NULL },
 		{ "shared-processes", "", NULL },
 		{ "host-path", "", NULL },
+		{ "two-containers", "", NULL },
+		{ "scheduling",
+		  "PriorityClass high-priority, spec.priorityClassName, spec.preemptionPolicy, "
+		  "spec.schedulerName, spec.schedulingGates, spec.nodeSelector, spec.tolerations, "
+		  "spec.topologySpreadConstraints, spec.affinity, metadata.labels",
+		  NULL },
+		{ "termination-message",
+		  "spec.containers[].terminationMessagePath, "
+		  "spec.containers[].terminationMessagePolicy",
+		  NULL },
+		{ "list", "Namespace quota-example, ConfigMap special-config.immutable", NULL },
+		{ "daemon-set",
+		  "spec.selector, spec.updateStrategy, metadata.namespace, "
+		  "spec.template.spec.tolerations, "
+		  "spec.template.spec.containers[].volumeMounts[].mountPropagation, "
+		  "spec.template.metadata.labels",
+		  NULL },
+		{ "cron-job",
+		  "spec.schedule, spec.concurrencyPolicy, "
+		  "spec.jobTemplate.spec.ttlSecondsAfterFinished",
+		  NULL },
+		{ "user-and-groups", "spec.securityContext.seLinuxOptions", NULL },
+		{ "claim", "", NULL },
+		{ "stateful-set", NULL,
+		  "line 33: spec.volumeClaimTemplates[0]: no PersistentVolume of the file fits the "
+		  "claim: give its directory or disk by --claim www=PATH" },
+		{ "refused-ephemeral", NULL, "line 7: spec.ephemeralContainers: not supported" },
+		{ "refused-resource", NULL,
+		  "line 10: spec.containers[0].resources.limits.example.com/dongle: not "
+		  "supported" },
+		{ "refused-sysctl", NULL, "line 6: spec.securityContext.sysctls: not supported" },
+		{ "refused-device", NULL,
+		  "line 8: spec.containers[0].volumeDevices: not supported" },
+		{ "refused-image-volume", NULL, "line 9: spec.volumes[0].image: not supported" },
+		{ "refused-udp", NULL,
+		  "line 9: spec.containers[0].ports[0]: only TCP ports can be published on the "
+		  "host" },
 		{ "refused-claim", NULL,
-		  "line 11: spec.volumes[0].persistentVolumeClaim: not supported" },
+		  "line 12: spec.volumes[0].persistentVolumeClaim.claimName: no PersistentVolume "
+		  "of the file fits the claim: give its directory or disk by --claim claim=PATH" },
 		{ "refused-token", NULL,
 		  "line 11: spec.volumes[0].projected.sources[0].serviceAccountToken: not "
 		  "supported" },
@@ -388,6 +433,101 @@ Test(manifest, security_contexts)
 	arena_release(&a);
 }
 
+#define CLAIM(spec) "kind: PersistentVolumeClaim\nmetadata: {name: data}\nspec: {" spec "}\n---\n"
+#define VOLUME(name, spec)                                     \
+	"kind: PersistentVolume\nmetadata: {name: " name "}\n" \
+	"spec: {hostPath: {path: /" name "}, " spec "}\n---\n"
+#define CLAIMING(more)                                                                    \
+	"metadata: {name: p}\nspec:\n  containers: [{name: c, image: i, command: [x]}]\n" \
+	"  volumes: [{name: v, persistentVolumeClaim: {claimName: data" more "}}]\n"
+#define SIZE(size)    "capacity: {storage: " size "}"
+#define REQUEST(size) "resources: {requests: {storage: " size "}}"
+
+Test(manifest, claims)
+{
+	static const struct {
+		const char *text;
+		/* path of the volume, what is ignored, or part of the error */
+		const char *path, *ignored, *said;
+	} rows[] = {
+		{ CLAIM("") VOLUME("a", "") CLAIMING(""), "/a", "", NULL },
+		/* the smallest that is large enough, of the class */
+		{ CLAIM(REQUEST("3Gi")) VOLUME("a", SIZE("2Gi")) VOLUME("b", SIZE("9Gi"))
+			  VOLUME("c", SIZE("4Gi")) CLAIMING(""),
+		  "/c", "PersistentVolume a, PersistentVolume b", NULL },
+		{ CLAIM("storageClassName: slow") VOLUME("a", "")
+			  VOLUME("b", "storageClassName: slow") CLAIMING(""),
+		  "/b", "PersistentVolume a", NULL },
+		{ CLAIM("accessModes: [ReadWriteMany]") VOLUME("a", "accessModes: [ReadWriteOnce]")
+			  VOLUME("b", "accessModes: [ReadWriteOnce, ReadWriteMany]") CLAIMING(""),
+		  "/b", "PersistentVolume a", NULL },
+		/* by name */
+		{ CLAIM("volumeName: a, storageClassName: x") VOLUME("b", "") VOLUME("a", "")
+			  CLAIMING(""),
+		  "/a", "PersistentVolume b", NULL },
+		{ CLAIM("") VOLUME("b", SIZE("1")) VOLUME("a", SIZE("2") ", claimRef: {name: data}")
+			  CLAIMING(""),
+		  "/a", "PersistentVolume b", NULL },
+		{ CLAIM("") VOLUME("a", "claimRef: {name: other}") CLAIMING(""), NULL, NULL,
+		  "claimName: no PersistentVolume of the file fits the claim" },
+		/* a claim without an object */
+		{ VOLUME("a", "claimRef: {name: data}") CLAIMING(""), "/a", "", NULL },
+		{ "kind: PersistentVolume\nmetadata: {name: l}\n"
+		  "spec: {local: {path: /disk}, nodeAffinity: {}}\n---\n" CLAIMING(""),
+		  "/disk", "PersistentVolume l.spec.nodeAffinity", NULL },
+		{ CLAIM("selector: {}") CLAIMING(""), NULL, NULL,
+		  "PersistentVolumeClaim data.spec.selector: not supported" },
+		{ CLAIM("volumeMode: Block") CLAIMING(""), NULL, NULL,
+		  "volumeMode: \"Block\": expected Filesystem" },
+		{ VOLUME("a", "nfs: {server: s}") CLAIMING(""), NULL, NULL,
+		  "PersistentVolume a.spec.nfs: not supported" },
+		{ "kind: PersistentVolume\nmetadata: {name: a}\nspec: {}\n---\n" CLAIMING(""), NULL,
+		  NULL, "PersistentVolume a.spec: hostPath or local is missing" },
+		{ CLAIM("") CLAIMING(", readonly: true"), NULL, NULL,
+		  "persistentVolumeClaim.readonly: unknown field" },
+	};
+	static const struct manifest_claim given[] = { { "www=/srv/www", "/srv/www", 3 },
+						       { "data=/d.ext4", "/d.ext4", 4 } };
+	struct manifest_guest with_claims = guest;
+	struct error err = ERROR_INIT;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int r = parse(rows[i].text, &err);
+
+		if (rows[i].said) {
+			CHECK_EQ(r, -1, "%s", rows[i].text);
+			CHECK_HAS(err.msg, rows[i].said, "%s", rows[i].text);
+			continue;
+		}
+		REQUIRE_OK(r, &err);
+		CHECK_EQ(m.volumes[0].kind, VOLUME_HOST_PATH);
+		CHECK_STR(m.volumes[0].path, rows[i].path, "%s", rows[i].text);
+		CHECK_STR(m.ignored, rows[i].ignored, "%s", rows[i].text);
+		CHECK(!m.volumes[0].read_only);
+	}
+	/* The user's claims come first. */
+	with_claims.claims = given;
+	with_claims.n_claims = ARRAY_LEN(given);
+	manifest_release(&m);
+	REQUIRE_OK(manifest_parse(&m, CLAIM("") VOLUME("a", "") CLAIMING(", readOnly: true"),
+				  strlen(CLAIM("") VOLUME("a", "") CLAIMING(", readOnly: true")),
+				  &with_claims, &err),
+		   &err);
+	CHECK_STR(m.volumes[0].path, "/d.ext4");
+	CHECK(m.volumes[0].may_be_disk && m.volumes[0].read_only);
+	CHECK_STR(m.ignored, "PersistentVolume a");
+	manifest_release(&m);
+	REQUIRE_OK(manifest_read(&m, TEST_DATA "/pods/stateful-set.yaml", &with_claims, &err),
+		   &err);
+	REQUIRE_EQ(m.n_volumes, 1);
+	CHECK_STR(m.volumes[0].name, "www");
+	CHECK_STR(m.volumes[0].path, "/srv/www");
+	CHECK_EQ(m.containers[0].mounts[0].volume, 0);
+	read_valid("claim");
+	CHECK_STR(m.volumes[0].path, "/mnt/data");
+	CHECK(!m.volumes[0].may_be_disk);
+}
+
 Test(manifest, seccomp_profiles)
 {
 	const Grpc__LinuxSeccomp *p;
@@ -490,13 +630,6 @@ Test(manifest, images_by_name)
 	}
 	CHECK_EQ(podspec_image_path(images, 1, "pods", "/a", path, 2), -1);
 	CHECK_EQ(podspec_image_path(images, 1, "pods", "nginx", path, 2), -1);
-}
-
-static int
-parse(const char *text, struct error *err)
-{
-	manifest_release(&m);
-	return manifest_parse(&m, text, strlen(text), &guest, err);
 }
 
 /* The configuration of an image completes a container, whose own fields count more. */
@@ -665,7 +798,11 @@ Test(manifest, invalid)
 		{ POD(CONTAINERS(",\"resources\":{\"limits\":{\"cpu\":\"-1\"}}")),
 		  "invalid quantity \"-1\"" },
 		{ POD(CONTAINERS(",\"resources\":{\"limits\":{\"example.com/gpu\":1}}")),
-		  "limits.example.com/gpu: unknown field" },
+		  "limits.example.com/gpu: not supported" },
+		{ POD(CONTAINERS(",\"resources\":{\"requests\":{\"hugepages-2Mi\":\"1Gi\"}}")),
+		  "requests.hugepages-2Mi: not supported" },
+		{ POD(CONTAINERS(",\"resources\":{\"limits\":{\"gpu\":1}}")),
+		  "limits.gpu: unknown field" },
 		{ POD(CONTAINERS(",\"env\":[{\"name\":\"A=B\",\"value\":\"x\"}]")),
 		  "spec.containers[0].env[0]: invalid variable name \"A=B\"" },
 		{ POD(CONTAINERS(",\"env\":[{\"name\":\"A\",\"valueFrom\":{\"secretKeyRef\":"
