@@ -462,6 +462,9 @@ manifest_read_port(struct manifest_reader *m, const struct field *f)
 	const char *host = "127.0.0.1", *name = NULL;
 	struct manifest *out = m->m;
 	int64_t guest = 0, port = 0;
+	struct in6_addr ignored;
+	struct field address;
+	bool is_ipv6;
 	unsigned int protocol = 0;
 
 	if (field_check_map(&m->r, f, &keys) < 0 || field_text(&m->r, f, "name", &name) < 0 ||
@@ -476,11 +479,17 @@ manifest_read_port(struct manifest_reader *m, const struct field *f)
 		return 0;
 	if (protocol != 0)
 		return field_wrong(&m->r, f, "only TCP ports can be published on the host");
+	field_get(f, "hostIP", &address);
+	is_ipv6 = strchr(host, ':') != NULL;
+	if (inet_pton(is_ipv6 ? AF_INET6 : AF_INET, host, &ignored) != 1)
+		return field_wrong(&m->r, &address, "invalid IP address \"%.64s\"", host);
+	if (is_ipv6 && !m->guest->publishes_ipv6)
+		return field_wrong(&m->r, &address,
+				   "ports of IPv6 addresses require --network passt");
 	if (out->n_ports == MANIFEST_PORTS_MAX)
 		return field_wrong(&m->r, f, "more than %d host ports", MANIFEST_PORTS_MAX);
 	(void)snprintf(out->ports[out->n_ports++], sizeof(out->ports[0]),
-		       strchr(host, ':') ? "[%.60s]:%d:%d" : "%.60s:%d:%d", host, (int)port,
-		       (int)guest);
+		       is_ipv6 ? "[%.60s]:%d:%d" : "%.60s:%d:%d", host, (int)port, (int)guest);
 	return 0;
 }
 

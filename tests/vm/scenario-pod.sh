@@ -228,6 +228,8 @@ restarted()
 }
 ended() { rm "$work/host/end" && stop site && is $'hook\nterminated' cat "$work/host/end"; }
 
+# The network of the second VM.
+if command -v passt >/dev/null; then network=passt; else network=user; fi
 # Two examples, with a port that is free here.
 examples()
 {
@@ -236,6 +238,12 @@ examples()
 		ctl pod $(vm_options) $(images) tests/data/pods/busybox-sleep.yaml && vms+=(sleeper) &&
 		is 'sleep 3600 ' ctl exec sleeper -- sh -c 'tr "\0" " " </proc/1/cmdline' &&
 		curl -sS --max-time 20 "http://127.0.0.1:$second/" | grep -q 'A page from nginx in a container'
+}
+# The gateway stands for the host, where the first pod publishes its port.
+outside()
+{
+	pgrep -f "^[^ ]*passt.*$XDG_RUNTIME_DIR/tatami/nginx/passt.sock" >/dev/null &&
+		is 'a page of a config map' ctl exec nginx -- curl -sS --max-time 20 "http://10.0.2.2:$port/"
 }
 in_use() { says "failed to publish port $port of 127.0.0.1" ctl boot --name clash $(vm_options) -p "$port:80" --rootfs "$rootfs"; }
 side_by_side()
@@ -256,6 +264,11 @@ if ok 'make a disk with nginx' make_disk && ok 'describe the pod' describe; then
 		ctl pod tests/data/pods/refused-field.yaml
 	if LIMIT=240 ok 'a pod with init containers becomes ready by its probes' make_pod; then
 		ok 'two examples run in VMs of their own' examples
+		if test $network = passt; then
+			ok 'passt connects a VM to the world outside' outside
+		else
+			skip 'passt connects a VM to the world outside' 'passt is not installed'
+		fi
 		ok 'a port that is in use is named' in_use
 		ok 'three VMs side by side' side_by_side
 		ok 'nginx answers the host through the network card' served "$port"

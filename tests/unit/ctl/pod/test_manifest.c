@@ -223,6 +223,42 @@ Test(manifest, host_ports)
 	CHECK(strcmp(m.ports[0], "127.0.0.1:8080:80") == 0, "%s", m.ports[0]);
 }
 
+Test(manifest, host_ports_of_addresses)
+{
+	static const struct {
+		const char *address;
+		bool passt;
+		/* the port as published, or a part of the error */
+		const char *port, *said;
+	} rows[] = {
+		{ "192.0.2.1", false, "192.0.2.1:8:80", NULL },
+		{ "::1", true, "[::1]:8:80", NULL },
+		{ "::1", false, NULL,
+		  "line 1: spec.containers[0].ports[0].hostIP: ports of IPv6 addresses require "
+		  "--network passt" },
+		{ "localhost", true, NULL, "ports[0].hostIP: invalid IP address \"localhost\"" },
+		{ "1:2", true, NULL, "ports[0].hostIP: invalid IP address \"1:2\"" },
+	};
+	char text[256];
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct manifest_guest other = guest;
+		struct error err = ERROR_INIT;
+
+		other.publishes_ipv6 = rows[i].passt;
+		(void)snprintf(text, sizeof(text),
+			       POD(CONTAINERS(",\"ports\":[{\"containerPort\":80,\"hostPort\":8,"
+					      "\"hostIP\":\"%s\"}]")),
+			       rows[i].address);
+		manifest_release(&m);
+		if (manifest_parse(&m, text, strlen(text), &other, &err) == 0)
+			CHECK_STR(m.ports[0], rows[i].port, "%s", rows[i].address);
+		else
+			CHECK_HAS(err.msg, rows[i].said, "%s", rows[i].address);
+		CHECK_EQ(m.n_ports == 1, rows[i].port != NULL, "%s", rows[i].address);
+	}
+}
+
 Test(manifest, environments)
 {
 	read_valid("configmap-environment");
