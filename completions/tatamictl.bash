@@ -5,7 +5,7 @@
 _tatamictl_vms() { "${COMP_WORDS[0]}" ps -q 2>/dev/null; }
 
 # _tatamictl_attached VM: the ids of what was attached to it
-_tatamictl_attached() { "${COMP_WORDS[0]}" attach --list "$1" 2>/dev/null | awk '{ print $1 }'; }
+_tatamictl_attached() { "${COMP_WORDS[0]}" plug --list "$1" 2>/dev/null | awk '{ print $1 }'; }
 
 # _tatamictl_images: the beginnings of the digests of the images in the cache
 _tatamictl_images() { "${COMP_WORDS[0]}" images 2>/dev/null | awk 'NR > 1 { print $1 }'; }
@@ -21,7 +21,7 @@ _tatamictl_words() { mapfile -t COMPREPLY < <(compgen -W "$1" -- "${COMP_WORDS[C
 _tatamictl()
 {
 	local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD - 1]} i n=0
-	local vm='--rootfs --bundle --entrypoint --stop-signal --writable --scratch --share --virtiofsd --virtiofs-cache --volume --device --in --attach --tty --interactive --env --cwd --user
+	local vm='--rootfs --bundle --entrypoint --stop-signal --writable --scratch --share --virtiofsd --virtiofs-cache --volume --device --in --attach --detach --rm --name --log-size --log-files --tty --interactive --env --cwd --user
 		--hostname --read-only --privileged --guest-proc --memory --cpus --max-memory --max-cpus --hotplug-ports
 		--kernel --initrd --root-image --root-nvdimm --root-parameters --agent-binary --nic --network --no-network --publish --no-container --append --arch
 		--machine
@@ -30,7 +30,7 @@ _tatamictl()
 
 	COMPREPLY=()
 	if test "$COMP_CWORD" = 1; then
-		_tatamictl_words 'run boot pod attach detach ps exec logs stats inspect wait stop rm images pull rmi rpc --help --version'
+		_tatamictl_words 'run boot pod attach plug unplug ps exec logs stats inspect wait stop rm images pull rmi rpc --help --version'
 		return
 	fi
 	for ((i = 2; i < COMP_CWORD; i++)); do
@@ -44,7 +44,7 @@ _tatamictl()
 		return ;;
 	*:--timeout|*:--id)
 		return ;;
-	pod:--status|attach:--list|run:--in)
+	pod:--status|plug:--list|run:--in)
 		_tatamictl_words "$(_tatamictl_vms)"
 		return ;;
 	*:--rootfs|*:--kernel|*:--initrd|*:--root-image|*:--agent-binary|*:--virtiofsd|*:-v|*:--volume|*:--device)
@@ -79,14 +79,14 @@ _tatamictl()
 	*:--log)
 		_tatamictl_words 'error warn info debug'
 		return ;;
-	*:--attach|*:--env|*:--cwd|*:--user|*:--hostname|*:--scratch|*:--entrypoint|*:--stop-signal|*:--guest-proc|*:--memory|*:--cpus|*:--max-memory|*:--max-cpus|*:--hotplug-ports|*:--publish|*:--append|*:--qemu-arg|*:--name|*:--container|*:--tail|logs:-n|*:-[ewupc])
+	*:--attach|*:--log-size|*:--log-files|*:--since|*:--detach-keys|*:--env|*:--cwd|*:--user|*:--hostname|*:--scratch|*:--entrypoint|*:--stop-signal|*:--guest-proc|*:--memory|*:--cpus|*:--max-memory|*:--max-cpus|*:--hotplug-ports|*:--publish|*:--append|*:--qemu-arg|*:--name|*:--container|*:--tail|logs:-n|*:-[ewupc])
 		return ;;
 	esac
 	case ${COMP_WORDS[1]}:$word in
 	run:-*)
 		_tatamictl_words "$vm" ;;
 	boot:-*)
-		_tatamictl_words "$vm --name" ;;
+		_tatamictl_words "$vm" ;;
 	run:*|boot:*)
 		_tatamictl_files -f ;;
 	images:*)
@@ -98,30 +98,32 @@ _tatamictl()
 	rmi:*)
 		_tatamictl_words "$(_tatamictl_images)" ;;
 	pod:-*)
-		_tatamictl_words "$vm --name --image --claim --seccomp-profiles --status" ;;
+		_tatamictl_words "$vm --image --claim --seccomp-profiles --status" ;;
 	pod:*)
 		_tatamictl_files -f ;;
 	exec:-*)
 		_tatamictl_words '--container --interactive --tty --env --cwd --user --privileged --keep --help' ;;
 	attach:-*)
+		_tatamictl_words '--container --detach-keys --no-stdin --close-stdin --no-signals --help' ;;
+	plug:-*)
 		_tatamictl_words '--list --help' ;;
-	attach:*)
+	plug:*)
 		if test $n = 0; then
 			_tatamictl_words "$(_tatamictl_vms)"
 		else
 			_tatamictl_words 'type=blk,source= type=scsi,source= type=nic type=memory,size= type=cpu'
 			compopt -o nospace
 		fi ;;
-	detach:*)
+	unplug:*)
 		if test $n = 0; then
 			_tatamictl_words "$(_tatamictl_vms)"
 		else
 			_tatamictl_words "$(_tatamictl_attached "${COMP_WORDS[2]}")"
 		fi ;;
 	ps:*)
-		_tatamictl_words '--all --quiet --json --help' ;;
+		_tatamictl_words '--all --containers --quiet --json --help' ;;
 	logs:-*)
-		_tatamictl_words '--container --follow --tail --timestamps --help' ;;
+		_tatamictl_words '--container --follow --tail --since --timestamps --help' ;;
 	stats:-*)
 		_tatamictl_words '--container --json --help' ;;
 	stop:-*)
@@ -132,7 +134,7 @@ _tatamictl()
 		_tatamictl_words --help ;;
 	logs:*|inspect:*|wait:*|rm:*)
 		_tatamictl_words "$("${COMP_WORDS[0]}" ps -aq 2>/dev/null)" ;;
-	exec:*|stop:*|stats:*)
+	attach:*|exec:*|stop:*|stats:*)
 		_tatamictl_words "$(_tatamictl_vms)" ;;
 	rpc:-*)
 		_tatamictl_words '--list --timeout --raw --compact --id --help' ;;

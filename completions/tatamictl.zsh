@@ -19,7 +19,7 @@ _tatamictl_all()
 _tatamictl_attached()
 {
 	local -a names
-	names=(${(f)"$(tatamictl attach --list $words[2] 2>/dev/null | awk '{ print $1 }')"})
+	names=(${(f)"$(tatamictl plug --list $words[2] 2>/dev/null | awk '{ print $1 }')"})
 	compadd -a names
 }
 
@@ -47,8 +47,9 @@ _tatamictl()
 		'boot:boot a VM with a container in the background'
 		'pod:boot a VM with the pod of a file'
 		'ps:list the running VMs'
-		'attach:plug a device into a running VM'
-		'detach:remove what was attached'
+		'attach:connect to a container in the background'
+		'plug:plug a device into a running VM'
+		'unplug:remove what was plugged in'
 		'exec:run a process in the container of a VM'
 		'logs:print the output of a container in the background'
 		'stats:print processor time, memory and tasks of a container'
@@ -74,6 +75,10 @@ _tatamictl()
 		'*'{-v,--volume}'[mount a volume]:SRC\:DST[\:ro] or type=TYPE,...:_files'
 		'*--device[give the container a block device]:IMAGE\:PATH[\:ro] or type=TYPE,...:_files'
 		'*--attach[an additional share]:KIND\:PATH: '
+		'--rm[keep nothing after the end]'
+		'--log-size[size of a file of a log]:bytes: '
+		'--log-files[files of a log]:number: '
+		'--name[name of the VM]:name: '
 		'(-t --tty)'{-t,--tty}'[give the process a terminal]'
 		'(-i --interactive)'{-i,--interactive}'[pass standard input on]'
 		'*'{-e,--env}'[environment variable]:KEY=VALUE: '
@@ -87,7 +92,7 @@ _tatamictl()
 		'--cpus[processors of the VM]:number: '
 		'--max-memory[memory including hot-plugged memory]:MiB: '
 		'--max-cpus[processors including hot-plugged ones]:number: '
-		'--hotplug-ports[PCI ports for attach]:number: '
+		'--hotplug-ports[PCI ports for plug]:number: '
 		'--kernel[kernel to boot]:file:_files'
 		'--initrd[initrd to boot]:file:_files'
 		'--root-image[disk to boot from]:file:_files'
@@ -120,9 +125,9 @@ _tatamictl()
 		# $words[1] is the command now.
 		case $words[1] in
 		run)
-			_arguments -S $vm '--in[the running VM for the container]:name:_tatamictl_vms' '1:image:_files' && ret=0 ;;
+			_arguments -S $vm '(-d --detach)'{-d,--detach}'[go on in the background]' '--in[the running VM for the container]:name:_tatamictl_vms' '1:image:_files' && ret=0 ;;
 		boot)
-			_arguments -S $vm '--name[name of the VM]:name: ' '1:image:_files' && ret=0 ;;
+			_arguments -S $vm '1:image:_files' && ret=0 ;;
 		images)
 			_arguments '--json[print JSON]' '(- *)--help[print a summary]' && ret=0 ;;
 		pull)
@@ -130,14 +135,19 @@ _tatamictl()
 		rmi)
 			_arguments '(*)--all[all that no VM uses]' '(- *)--help[print a summary]' '*:image:_tatamictl_images' && ret=0 ;;
 		pod)
-			_arguments -S $vm '--name[name of the VM]:name: ' '*--image[where an image is]:IMAGE=DIR: ' \
+			_arguments -S $vm '*--image[where an image is]:IMAGE=DIR: ' \
 				'*--claim[directory or disk of a claim]:NAME=DIR: ' \
 				'--seccomp-profiles[directory of localhostProfile]:directory:_files -/' \
 				'--status[print the state of a pod]:name:_tatamictl_vms' '1:file:_files' && ret=0 ;;
 		attach)
-			_arguments '(1 2)--list[list what was attached]:name:_tatamictl_vms' '(- *)--help[print a summary]' \
+			_arguments '(-c --container)'{-c,--container}'[container]:container: ' \
+				'--detach-keys[keys that detach]:keys: ' '--no-stdin[pass no input on]' \
+				'--close-stdin[close the input of the container at the end]' \
+				'--no-signals[detach at any signal]' '(- *)--help[print a summary]' '1:VM:_tatamictl_vms' && ret=0 ;;
+		plug)
+			_arguments '(1 2)--list[list what was plugged in]:name:_tatamictl_vms' '(- *)--help[print a summary]' \
 				'1:VM:_tatamictl_vms' '2:device:(type=blk,source= type=scsi,source= type=nic type=memory,size= type=cpu)' && ret=0 ;;
-		detach)
+		unplug)
 			_arguments '(- *)--help[print a summary]' '1:VM:_tatamictl_vms' '2:id:_tatamictl_attached' && ret=0 ;;
 		exec)
 			_arguments -S '(-p --privileged)'{-p,--privileged}'[all capabilities]' \
@@ -154,12 +164,14 @@ _tatamictl()
 				'*:VM:_tatamictl_vms' && ret=0 ;;
 		ps)
 			_arguments '(-a --all)'{-a,--all}'[also those that have ended]' \
+				'(-c --containers)'{-c,--containers}'[the containers of each]' \
 				'(-q --quiet)'{-q,--quiet}'[only the names]' '--json[an array of objects]' \
 				'(- *)--help[print a summary]' && ret=0 ;;
 		logs)
 			_arguments '(-c --container)'{-c,--container}'[container]:container: ' \
 				'(-f --follow)'{-f,--follow}'[go on until the VM ends]' \
 				'(-n --tail)'{-n,--tail}'[only the last lines]:lines: ' \
+				'--since[only lines from this time on]:time: ' \
 				'(-t --timestamps)'{-t,--timestamps}'[begin each line with its time]' \
 				'(- *)--help[print a summary]' '1:VM:_tatamictl_all' && ret=0 ;;
 		stats)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tatamictl boot: runs a VM in the background under a monitor process. */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 
 #include "ctl/commands.h"
 #include "ctl/options.h"
+#include "ctl/outlet.h"
 #include "ctl/record.h"
 #include "ctl/session.h"
 #include "ctl/single.h"
@@ -21,11 +21,15 @@ static const char usage[] =
 	"       tatamictl boot [--name NAME] [options] --rootfs ROOT [-- COMMAND [ARGUMENT…]]\n"
 	"Boots a VM in the background, runs COMMAND (default: what IMAGE says, else sleep) in a\n"
 	"container in it, and prints the VM's name. `tatamictl exec NAME` runs further commands,\n"
-	"`tatamictl stop NAME` ends the VM. The VM also ends when COMMAND exits.\n";
+	"`tatamictl attach NAME` connects to the container (with -i, its input stays open), and\n"
+	"`tatamictl stop NAME` ends the VM. The VM also ends when COMMAND exits.\n"
+	"`tatamictl run -d` is the same.\n";
 
 struct booted {
 	struct run_options *o;
 	struct single_vm vm;
+	struct outlets *outlets;
+	struct outlet *outlet;
 	/* the end of the container */
 	int exit_code;
 	char error[512];
@@ -42,15 +46,10 @@ int
 cmd_boot(int argc, char **argv)
 {
 	auto_options struct run_options *o = calloc(1, sizeof(*o));
-	auto_free struct booted *b = calloc(1, sizeof(*b));
-	struct background background = { boot_start, boot_vm, boot_describe, boot_look_after,
-					 boot_end,   b,       boot_finish };
-	char dir[PATH_MAX], name[64];
 	struct error err = ERROR_INIT;
 
-	if (!o || !b)
+	if (!o)
 		return EXIT_FAILED;
-	b->o = o;
 	if (options_parse(o, argc, argv, OPTIONS_BOOT, &err) < 0) {
 		(void)fprintf(stderr, "tatamictl boot: %s\n", err.msg);
 		return err.code == ERROR_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
@@ -59,7 +58,30 @@ cmd_boot(int argc, char **argv)
 		(void)printf("%s\n%s", usage, options_help);
 		return 0;
 	}
-	options_print_note(o, "boot");
+	return boot_in_background(o, argv[0]);
+}
+
+int
+boot_in_background(struct run_options *o, const char *command)
+{
+	auto_free struct booted *b = calloc(1, sizeof(*b));
+	const struct background background = {
+		.start = boot_start,
+		.vm = boot_vm,
+		.describe = boot_describe,
+		.look_after = boot_look_after,
+		.stop = boot_end,
+		.self = b,
+		.finish = boot_finish,
+		.removes = o->remove,
+	};
+	char dir[PATH_MAX], name[64];
+	struct error err = ERROR_INIT;
+
+	if (!b)
+		return EXIT_FAILED;
+	b->o = o;
+	options_print_note(o, command);
 	if (!o->name) {
 		(void)snprintf(name, sizeof(name), "vm-%d", (int)getpid());
 		o->name = name;
@@ -70,7 +92,7 @@ cmd_boot(int argc, char **argv)
 			error_set(&err, ERROR_ALREADY_EXISTS,
 				  "a VM named %s already exists (see tatamictl ps -a, rm)",
 				  o->name);
-		(void)fprintf(stderr, "tatamictl boot: %s\n", err.msg);
+		(void)fprintf(stderr, "tatamictl %s: %s\n", command, err.msg);
 		return err.code == ERROR_INVALID_ARGUMENT ? EXIT_USAGE : exit_code_of(&err);
 	}
 	(void)printf("%s\n", o->name);
@@ -84,9 +106,14 @@ boot_start(void *self, const char *dir, struct error *err)
 
 	if (single_vm_start(&b->vm, b->o, dir, err) < 0)
 		return -1;
-	if (b->o->no_container || record_single(dir, SINGLE_VM_CONTAINER, true, 0, err) == 0)
+	if (b->o->no_container)
 		return 0;
-	single_vm_stop(&b->vm);
+	b->outlets = outlets_new(dir, &b->o->log, err);
+	if (b->outlets)
+		b->outlet = outlets_add(b->outlets, SINGLE_VM_CONTAINER, SINGLE_VM_CONTAINER, err);
+	if (b->outlet && record_single(dir, SINGLE_VM_CONTAINER, true, 0, err) == 0)
+		return 0;
+	boot_end(b);
 	return -1;
 }
 
@@ -115,23 +142,27 @@ boot_describe(void *self, struct vm_state *s)
 	}
 }
 
-/* Relays the container's output to a log until stop_fd is readable or the container or the VM
+/* Passes on the container's output until stop_fd is readable or the container or the VM
  * ends. */
 static void
 boot_look_after(void *self, int stop_fd)
 {
 	struct booted *b = self;
 	struct single_vm *p = &b->vm;
-	char log[PATH_MAX + 32], why[400];
+	char why[400];
 	struct error err = ERROR_INIT;
 	auto_close int pidfd = vm_end_fd(&p->vm);
-	auto_close int out = -1;
 	struct session s = {
 		.client = p->client,
 		.container_id = SINGLE_VM_CONTAINER,
 		.exec_id = SINGLE_VM_CONTAINER,
+		.terminal = b->o->container.terminal,
 		.in = -1,
-		.is_log = true,
+		.out = -1,
+		.err = -1,
+		.outlet = b->outlet,
+		/* The end of its session would end what runs on a terminal. */
+		.keeps_stdin = b->o->interactive || b->o->container.terminal,
 		.vm_pidfd = pidfd,
 		.stop_fd = stop_fd,
 		.stop_signal = b->o->stop_signal,
@@ -148,10 +179,6 @@ boot_look_after(void *self, int stop_fd)
 		}
 		return;
 	}
-	(void)snprintf(log, sizeof(log), "%s/" SINGLE_VM_CONTAINER ".log", p->vm.dir);
-	out = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	s.out = out;
-	s.err = out;
 	b->exit_code = session_run(&s, &err);
 	if (b->exit_code < 0) {
 		/* While it is stopped, the VM does not end by itself. */
@@ -162,14 +189,18 @@ boot_look_after(void *self, int stop_fd)
 				       err.msg);
 		b->exit_code = 255;
 	}
-	(void)record_single(p->vm.dir, SINGLE_VM_CONTAINER, false, b->exit_code, &err);
+	outlet_ended(b->outlet, b->exit_code, b->error[0] ? b->error : NULL);
 }
 
 static void
 boot_finish(void *self, struct vm_state *s)
 {
-	const struct booted *b = self;
+	struct booted *b = self;
+	struct error ignored = ERROR_INIT;
 
+	if (!b->o->no_container)
+		(void)record_single(b->vm.vm.dir, SINGLE_VM_CONTAINER, false, b->exit_code,
+				    &ignored);
 	s->exit_code = b->exit_code;
 	(void)snprintf(s->error, sizeof(s->error), "%s", b->error);
 }
@@ -177,5 +208,10 @@ boot_finish(void *self, struct vm_state *s)
 static void
 boot_end(void *self)
 {
-	single_vm_stop(&((struct booted *)self)->vm);
+	struct booted *b = self;
+
+	outlets_free(b->outlets);
+	b->outlets = NULL;
+	b->outlet = NULL;
+	single_vm_stop(&b->vm);
 }

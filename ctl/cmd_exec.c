@@ -35,8 +35,8 @@ struct exec_options {
 };
 
 static const char exec_usage[] =
-	"usage: tatamictl exec [OPTION…] NAME -- COMMAND [ARGUMENT…]\n"
-	"Runs a process in the container of VM NAME, with the environment, directory, user\n"
+	"usage: tatamictl exec [OPTION…] NAME[/CONTAINER] -- COMMAND [ARGUMENT…]\n"
+	"Runs a process in a container of VM NAME, with the environment, directory, user\n"
 	"and capabilities of the container. Passes on stdio, signals and the exit code. When\n"
 	"this command is gone (its terminal was closed, or it was killed), the process gets\n"
 	"SIGHUP and, 5 seconds later, SIGKILL.\n"
@@ -79,7 +79,7 @@ int
 cmd_exec(int argc, char **argv)
 {
 	struct exec_options o = { 0 };
-	struct vm_state state;
+	struct record_ref c;
 	struct error err = ERROR_INIT;
 	struct ttrpc_client *client;
 	int r = exec_parse(&o, argc, argv);
@@ -91,16 +91,16 @@ cmd_exec(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	(void)signal(SIGPIPE, SIG_IGN);
-	if (state_read_alive(o.vm, &state, &err) < 0)
+	if (record_find(o.vm, o.container, true, &c, &err) < 0)
 		return exec_complain("exec", &err, EXIT_FAILED);
-	record_id(&state, o.container, o.id, sizeof(o.id));
-	client = ttrpc_client_dial(state.address, CALL_TIMEOUT_MS, &err);
+	memcpy(o.id, c.id, sizeof(o.id));
+	client = ttrpc_client_dial(c.state.address, CALL_TIMEOUT_MS, &err);
 	if (!client)
 		return exec_complain("exec", &err, EXIT_FAILED);
-	r = exec_session(client, &state, &o, &err);
+	r = exec_session(client, &c.state, &o, &err);
 	/* The monitor knows why. */
 	if (r < 0 && err.code == ERROR_UNAVAILABLE)
-		(void)state_ends_within(&state, VM_GONE_MS, &err);
+		(void)state_ends_within(&c.state, VM_GONE_MS, &err);
 	ttrpc_client_free(client);
 	return r < 0 ? exec_complain("exec", &err, exit_code_of(&err)) : r;
 }

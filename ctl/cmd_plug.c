@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tatamictl attach, detach: hot-plug devices into a VM that runs in the background. */
+/* tatamictl plug, unplug: hot-plug devices into a VM that runs in the background. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,66 +17,65 @@
 #define DETACH_TIMEOUT_MS 30000
 #define MEMORY_UNIT       (UINT64_C(128) << 20)
 
-static const char attach_usage[] =
-	"usage: tatamictl attach NAME type=blk|scsi,source=IMAGE[,readonly]\n"
-	"       tatamictl attach NAME type=nic[,mac=MAC]\n"
-	"       tatamictl attach NAME type=memory,size=BYTES\n"
-	"       tatamictl attach NAME type=cpu\n"
-	"       tatamictl attach --list NAME\n"
+static const char plug_usage[] =
+	"usage: tatamictl plug NAME type=blk|scsi,source=IMAGE[,readonly]\n"
+	"       tatamictl plug NAME type=nic[,mac=MAC]\n"
+	"       tatamictl plug NAME type=memory,size=BYTES\n"
+	"       tatamictl plug NAME type=cpu\n"
+	"       tatamictl plug --list NAME\n"
 	"Plugs a device into the running VM NAME. Prints its id and, for a disk or network\n"
 	"card, the address that a Storage, a Device or UpdateInterface of the protocol\n"
 	"takes. Memory and processors are brought online. --list prints the ids and QEMU's\n"
-	"types of what was attached.\n";
-static const char detach_usage[] =
-	"usage: tatamictl detach NAME ID\n"
-	"Asks the guest of VM NAME to release a device that was attached, waits until it has,\n"
+	"types of what was plugged in. `attach NAME type=…` is the same command.\n";
+static const char unplug_usage[] =
+	"usage: tatamictl unplug NAME ID\n"
+	"Asks the guest of VM NAME to release a device that was plugged in, waits until it has,\n"
 	"and removes it.\n";
 
-enum attach_type {
-	ATTACH_BLK,
-	ATTACH_SCSI,
-	ATTACH_NIC,
-	ATTACH_MEMORY,
-	ATTACH_CPU,
+enum plug_type {
+	PLUG_BLK,
+	PLUG_SCSI,
+	PLUG_NIC,
+	PLUG_MEMORY,
+	PLUG_CPU,
 };
 
-struct attach_request {
-	enum attach_type type;
+struct plug_request {
+	enum plug_type type;
 	char image[PATH_MAX];
 	const char *source, *mac;
 	uint64_t size;
 	bool readonly;
 };
 
-static int attach_parse(struct attach_request *r, char *text, struct error *err);
-static int attach_do(const struct vm_state *state, const struct attach_request *r,
-		     struct error *err);
-static int attach_online(const struct vm_state *state, const struct attach_request *r,
-			 const struct attached *a, struct error *err);
-static void attach_print(const char *id, const char *type, void *data);
+static int plug_parse(struct plug_request *r, char *text, struct error *err);
+static int plug_do(const struct vm_state *state, const struct plug_request *r, struct error *err);
+static int plug_online(const struct vm_state *state, const struct plug_request *r,
+		       const struct attached *a, struct error *err);
+static void plug_print(const char *id, const char *type, void *data);
 
 static int
-attach_complain(const char *command, const struct error *err)
+plug_complain(const char *command, const struct error *err)
 {
 	(void)fprintf(stderr, "tatamictl %s: %s\n", command, err->msg);
 	return err->code == ERROR_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
 }
 
 int
-cmd_attach(int argc, char **argv)
+cmd_plug(int argc, char **argv)
 {
-	struct attach_request r = { .type = ATTACH_BLK };
+	struct plug_request r = { .type = PLUG_BLK };
 	struct error err = ERROR_INIT;
 	struct vm_state state;
 	struct qmp q = { .fd = -1 };
 	int done;
 
 	if (argc == 2 && is_help(argv[1])) {
-		(void)printf("%s", attach_usage);
+		(void)printf("%s", plug_usage);
 		return 0;
 	}
 	if (argc != 3 || (argv[1][0] == '-' && strcmp(argv[1], "--list") != 0)) {
-		(void)fprintf(stderr, "%s", attach_usage);
+		(void)fprintf(stderr, "%s", plug_usage);
 		return EXIT_USAGE;
 	}
 	if (strcmp(argv[1], "--list") == 0) {
@@ -84,20 +83,20 @@ cmd_attach(int argc, char **argv)
 		if (done == 0)
 			done = qmp_open(&q, state.dir, &err);
 		if (done == 0)
-			done = attach_list(&q, attach_print, NULL, &err);
+			done = attach_list(&q, plug_print, NULL, &err);
 		qmp_close(&q);
 	} else {
-		done = attach_parse(&r, argv[2], &err);
+		done = plug_parse(&r, argv[2], &err);
 		if (done == 0)
 			done = state_read_alive(argv[1], &state, &err);
 		if (done == 0)
-			done = attach_do(&state, &r, &err);
+			done = plug_do(&state, &r, &err);
 	}
-	return done < 0 ? attach_complain("attach", &err) : 0;
+	return done < 0 ? plug_complain(argv[0], &err) : 0;
 }
 
 static void
-attach_print(const char *id, const char *type, void *data)
+plug_print(const char *id, const char *type, void *data)
 {
 	(void)data;
 	(void)printf("%s %s\n", id, type);
@@ -105,16 +104,16 @@ attach_print(const char *id, const char *type, void *data)
 
 /* Parses "type=TYPE,KEY=VALUE...", which it changes, and looks an image up. */
 static int
-attach_parse(struct attach_request *r, char *text, struct error *err)
+plug_parse(struct plug_request *r, char *text, struct error *err)
 {
 	static const struct {
 		const char *name;
 		/* keys: s source, r readonly, m mac, z size; a capital one is required */
 		const char *keys;
 	} types[] = {
-		[ATTACH_BLK] = { "blk", "Sr" }, [ATTACH_SCSI] = { "scsi", "Sr" },
-		[ATTACH_NIC] = { "nic", "m" },  [ATTACH_MEMORY] = { "memory", "Z" },
-		[ATTACH_CPU] = { "cpu", "" },
+		[PLUG_BLK] = { "blk", "Sr" }, [PLUG_SCSI] = { "scsi", "Sr" },
+		[PLUG_NIC] = { "nic", "m" },  [PLUG_MEMORY] = { "memory", "Z" },
+		[PLUG_CPU] = { "cpu", "" },
 	};
 	char *save = NULL, *word = strtok_r(text, ",", &save);
 	const char *size = NULL;
@@ -127,7 +126,7 @@ attach_parse(struct attach_request *r, char *text, struct error *err)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "%s: expected type=blk, scsi, nic, memory or cpu",
 				 word ? word : "nothing given");
-	r->type = (enum attach_type)t;
+	r->type = (enum plug_type)t;
 	while ((word = strtok_r(NULL, ",", &save)) != NULL) {
 		char *value = strchr(word, '=');
 		char key;
@@ -158,9 +157,8 @@ attach_parse(struct attach_request *r, char *text, struct error *err)
 	if (strchr(types[t].keys, 'S') && !r->source)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "type %s: source is missing",
 				 types[t].name);
-	if (r->source &&
-	    volume_find_image(r->source, r->type == ATTACH_SCSI ? SHARE_SCSI : SHARE_BLK,
-			      r->readonly, r->image, err) < 0)
+	if (r->source && volume_find_image(r->source, r->type == PLUG_SCSI ? SHARE_SCSI : SHARE_BLK,
+					   r->readonly, r->image, err) < 0)
 		return -1;
 	if (strchr(types[t].keys, 'Z') && (!size || !quantity_parse(size, 0, INT64_MAX, &r->size) ||
 					   r->size == 0 || r->size % MEMORY_UNIT))
@@ -170,7 +168,7 @@ attach_parse(struct attach_request *r, char *text, struct error *err)
 }
 
 static int
-attach_do(const struct vm_state *state, const struct attach_request *r, struct error *err)
+plug_do(const struct vm_state *state, const struct plug_request *r, struct error *err)
 {
 	struct qmp q = { .fd = -1 };
 	struct attached a;
@@ -178,23 +176,23 @@ attach_do(const struct vm_state *state, const struct attach_request *r, struct e
 
 	if (done == 0) {
 		switch (r->type) {
-		case ATTACH_BLK:
-		case ATTACH_SCSI:
-			done = attach_disk(&q, r->type == ATTACH_BLK ? SHARE_BLK : SHARE_SCSI,
+		case PLUG_BLK:
+		case PLUG_SCSI:
+			done = attach_disk(&q, r->type == PLUG_BLK ? SHARE_BLK : SHARE_SCSI,
 					   r->image, r->readonly, &a, err);
 			break;
-		case ATTACH_NIC:
+		case PLUG_NIC:
 			done = attach_nic(&q, r->mac, &a, err);
 			break;
-		case ATTACH_MEMORY:
+		case PLUG_MEMORY:
 			done = attach_memory(&q, r->size, &a, err);
 			break;
-		case ATTACH_CPU:
+		case PLUG_CPU:
 			done = attach_cpu(&q, &a, err);
 			break;
 		}
-		if (done == 0 && (r->type == ATTACH_MEMORY || r->type == ATTACH_CPU) &&
-		    attach_online(state, r, &a, err) < 0) {
+		if (done == 0 && (r->type == PLUG_MEMORY || r->type == PLUG_CPU) &&
+		    plug_online(state, r, &a, err) < 0) {
 			struct error ignored = ERROR_INIT;
 
 			(void)attach_remove(&q, a.id, DETACH_TIMEOUT_MS, &ignored);
@@ -209,8 +207,8 @@ attach_do(const struct vm_state *state, const struct attach_request *r, struct e
 
 /* Lets the guest bring memory or a processor online. */
 static int
-attach_online(const struct vm_state *state, const struct attach_request *r,
-	      const struct attached *a, struct error *err)
+plug_online(const struct vm_state *state, const struct plug_request *r, const struct attached *a,
+	    struct error *err)
 {
 	Grpc__OnlineCPUMemRequest q = GRPC__ONLINE_CPUMEM_REQUEST__INIT;
 	struct ttrpc_client *client = ttrpc_client_dial(state->address, CALL_TIMEOUT_MS, err);
@@ -218,7 +216,7 @@ attach_online(const struct vm_state *state, const struct attach_request *r,
 
 	if (!client)
 		return -1;
-	if (r->type == ATTACH_CPU) {
+	if (r->type == PLUG_CPU) {
 		q.nb_cpus = a->total;
 		q.cpu_only = true;
 	}
@@ -229,7 +227,7 @@ attach_online(const struct vm_state *state, const struct attach_request *r,
 }
 
 int
-cmd_detach(int argc, char **argv)
+cmd_unplug(int argc, char **argv)
 {
 	struct error err = ERROR_INIT;
 	struct vm_state state;
@@ -237,11 +235,11 @@ cmd_detach(int argc, char **argv)
 	int done;
 
 	if (argc == 2 && is_help(argv[1])) {
-		(void)printf("%s", detach_usage);
+		(void)printf("%s", unplug_usage);
 		return 0;
 	}
 	if (argc != 3) {
-		(void)fprintf(stderr, "%s", detach_usage);
+		(void)fprintf(stderr, "%s", unplug_usage);
 		return EXIT_USAGE;
 	}
 	done = state_read_alive(argv[1], &state, &err);
@@ -250,5 +248,5 @@ cmd_detach(int argc, char **argv)
 	if (done == 0)
 		done = attach_remove(&q, argv[2], DETACH_TIMEOUT_MS, &err);
 	qmp_close(&q);
-	return done < 0 ? attach_complain("detach", &err) : 0;
+	return done < 0 ? plug_complain(argv[0], &err) : 0;
 }

@@ -129,8 +129,15 @@ pod_print_status(const char *name)
 static int
 pod_run(struct pod_vm *p, const char *file, struct error *err)
 {
-	const struct background background = { pod_boot,       pod_vm,  pod_describe,
-					       pod_look_after, pod_end, p };
+	const struct background background = {
+		.start = pod_boot,
+		.vm = pod_vm,
+		.describe = pod_describe,
+		.look_after = pod_look_after,
+		.stop = pod_end,
+		.self = p,
+		.removes = p->o->remove,
+	};
 	char dir[PATH_MAX];
 
 	if (pod_read(p, file, err) < 0)
@@ -209,10 +216,12 @@ pod_boot(void *self, const char *dir, struct error *err)
 		pod_end(p);
 		return -1;
 	}
-	p->spec = (struct podspec){ .m = &p->m, .vm = &p->o->vm, .writable = p->o->writable };
+	p->spec = (struct podspec){
+		.m = &p->m, .vm = &p->o->vm, .writable = p->o->writable, .dir = p->vm.dir
+	};
 	p->spec.client = dial_agent(&p->vm, BOOT_TIMEOUT_MS, err);
 	if (p->spec.client && podspec_sandbox(&p->spec, err) == 0)
-		p->run = podrun_new(&p->spec, p->vm.dir, err);
+		p->run = podrun_new(&p->spec, p->vm.dir, &p->o->log, err);
 	if (p->run && podrun_start(p->run, READY_TIMEOUT_MS, err) == 0)
 		return 0;
 	pod_end(p);

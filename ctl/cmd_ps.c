@@ -19,19 +19,21 @@
 
 #define CALL_TIMEOUT_MS 60000
 
-static const char ps_usage[] = "usage: tatamictl ps [-a] [-q | --json]\n"
-			       "Lists the VMs that `tatamictl boot` and `pod` started.\n"
-			       "\n"
-			       "  -a, --all    those that have ended, too, until `tatamictl rm`\n"
-			       "  -q, --quiet  only the names\n"
-			       "  --json       an array of objects\n"
-			       "  -h, --help   print this\n";
+static const char ps_usage[] =
+	"usage: tatamictl ps [-ac] [-q | --json]\n"
+	"Lists the VMs that `tatamictl boot` and `pod` started.\n"
+	"\n"
+	"  -a, --all         those that have ended, too, until `tatamictl rm`\n"
+	"  -c, --containers  the containers of each, as NAME/CONTAINER\n"
+	"  -q, --quiet       only the names\n"
+	"  --json            an array of objects\n"
+	"  -h, --help        print this\n";
 static const char inspect_usage[] =
 	"usage: tatamictl inspect NAME\n"
 	"Prints what is known of a VM and its containers as a JSON object: the state, with exit\n"
 	"codes, and the requests that created the containers, with their OCI specs.\n";
 static const char stats_usage[] =
-	"usage: tatamictl stats [-c CONTAINER] [--json] NAME\n"
+	"usage: tatamictl stats [-c CONTAINER] [--json] NAME[/CONTAINER]\n"
 	"Prints processor time, memory and tasks of a container of VM NAME.\n"
 	"\n"
 	"  -c, --container NAME  the container (default: the first)\n"
@@ -39,13 +41,14 @@ static const char stats_usage[] =
 	"  -h, --help            print this\n";
 
 struct ps {
-	bool all, quiet, json;
+	bool all, containers, quiet, json;
 	json_t *list;
 	unsigned int count;
 };
 
 static void ps_add(const struct vm_state *s, void *data);
 static void ps_print(struct ps *p, const struct vm_state *s);
+static void ps_print_containers(struct ps *p, const struct vm_state *s);
 
 static int
 ps_complain(const char *command, const struct error *err)
@@ -75,20 +78,20 @@ int
 cmd_ps(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "all", no_argument, NULL, 'a' },
-		{ "quiet", no_argument, NULL, 'q' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+		{ "all", no_argument, NULL, 'a' },   { "containers", no_argument, NULL, 'c' },
+		{ "quiet", no_argument, NULL, 'q' }, { "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },  { NULL, 0, NULL, 0 },
 	};
 	struct ps p = { .all = false };
 	struct error err = ERROR_INIT;
 	int opt;
 
 	optind = 0;
-	while ((opt = getopt_long(argc, argv, "aqh", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "acqh", options, NULL)) != -1) {
 		if (opt == 'a') {
 			p.all = true;
+		} else if (opt == 'c') {
+			p.containers = true;
 		} else if (opt == 'q') {
 			p.quiet = true;
 		} else if (opt == 'j') {
@@ -121,8 +124,6 @@ ps_describe(const struct vm_state *s)
 			      state_word(s), "pod", s->pod, "address", s->address, "rootfs",
 			      s->rootfs, "command", s->command, "monitor", (json_int_t)s->monitor,
 			      "started", (json_int_t)s->started);
-	json_t *status = state_read_status(s->dir);
-	json_t *containers = json_object_get(status, "containers");
 
 	if (j && s->finished) {
 		(void)json_object_set_new(j, "finished", json_integer(s->finished));
@@ -130,9 +131,7 @@ ps_describe(const struct vm_state *s)
 		(void)json_object_set_new(j, "error", json_string(s->error));
 	}
 	if (j)
-		(void)json_object_set_new(j, "containers",
-					  containers ? json_incref(containers) : json_array());
-	json_decref(status);
+		(void)json_object_set_new(j, "containers", record_containers(s->dir));
 	return j;
 }
 
@@ -145,6 +144,8 @@ ps_add(const struct vm_state *s, void *data)
 		return;
 	if (p->json)
 		(void)json_array_append_new(p->list, ps_describe(s));
+	else if (p->containers)
+		ps_print_containers(p, s);
 	else if (p->quiet)
 		(void)printf("%s\n", s->name);
 	else
@@ -165,6 +166,37 @@ ps_print(struct ps *p, const struct vm_state *s)
 			     "COMMAND");
 	(void)printf("%-24s %-12s %8lld  %-8d  %s\n", s->name, word, (long long)age,
 		     (int)s->monitor, s->command);
+}
+
+static void
+ps_print_containers(struct ps *p, const struct vm_state *s)
+{
+	json_t *list = record_containers(s->dir), *c;
+	bool is_up = state_is_alive(s);
+	size_t i;
+
+	json_array_foreach(list, i, c)
+	{
+		const char *name = json_string_value(json_object_get(c, "name"));
+		int code = (int)json_integer_value(json_object_get(c, "exitCode"));
+		bool runs = is_up && json_is_true(json_object_get(c, "running"));
+		char whole[160], word[32] = "up";
+
+		if (!name || (!runs && !p->all))
+			continue;
+		(void)snprintf(whole, sizeof(whole), "%s/%.90s", s->name, name);
+		if (p->quiet) {
+			(void)printf("%s\n", whole);
+			continue;
+		}
+		if (!runs)
+			(void)snprintf(word, sizeof(word), "exited (%d)", code);
+		if (p->count++ == 0)
+			(void)printf("%-40s %-12s %8s\n", "NAME", "STATE", "RESTARTS");
+		(void)printf("%-40s %-12s %8d\n", whole, word,
+			     (int)json_integer_value(json_object_get(c, "restarts")));
+	}
+	json_decref(list);
 }
 
 /* ---- inspect ---- */
@@ -247,8 +279,7 @@ cmd_stats(int argc, char **argv)
 	struct error err = ERROR_INIT;
 	struct ttrpc_client *client;
 	ProtobufCMessage *reply = NULL;
-	struct vm_state s;
-	char id[160];
+	struct record_ref c;
 	bool json = false;
 	int opt, code = 0;
 
@@ -267,11 +298,10 @@ cmd_stats(int argc, char **argv)
 		(void)fprintf(stderr, "%s", stats_usage);
 		return EXIT_USAGE;
 	}
-	if (state_read_alive(argv[optind], &s, &err) < 0)
+	if (record_find(argv[optind], container, true, &c, &err) < 0)
 		return ps_complain("stats", &err);
-	record_id(&s, container, id, sizeof(id));
-	q.container_id = id;
-	client = ttrpc_client_dial(s.address, CALL_TIMEOUT_MS, &err);
+	q.container_id = c.id;
+	client = ttrpc_client_dial(c.state.address, CALL_TIMEOUT_MS, &err);
 	if (!client || ttrpc_client_call(client, &grpc__agent_service__descriptor, "StatsContainer",
 					 &q.base, CALL_TIMEOUT_MS, &reply, &err) < 0) {
 		ttrpc_client_free(client);
@@ -281,7 +311,7 @@ cmd_stats(int argc, char **argv)
 	if (json)
 		code = ps_print_json(json_from_message(reply, &err), "stats");
 	else
-		stats_print(id, (const Grpc__StatsContainerResponse *)reply);
+		stats_print(c.id, (const Grpc__StatsContainerResponse *)reply);
 	protobuf_c_message_free_unpacked(reply, NULL);
 	return code;
 }

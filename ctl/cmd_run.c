@@ -16,7 +16,8 @@ static const char usage[] =
 	"       tatamictl run --bundle DIR [options] [-- COMMAND [ARGUMENT…]]\n"
 	"       tatamictl run --in NAME [--rootfs ROOT] [options] -- COMMAND [ARGUMENT…]\n"
 	"Boots a VM and runs COMMAND, or what IMAGE says, in a container in it. Passes on its\n"
-	"output, signals and exit code. IMAGE is an OCI layout (DIR[:TAG]), an archive of one or\n"
+	"output, signals and exit code; with -d, boots it in the background, as `boot` does, and\n"
+	"prints its name. IMAGE is an OCI layout (DIR[:TAG]), an archive of one or\n"
 	"of `docker save` (FILE[:TAG]), a directory, an image of a file system, the name or\n"
 	"digest of an image in the cache (`tatamictl images`), or a reference for skopeo\n"
 	"(docker://NAME), which is downloaded unless it is in the cache. With --in, the container\n"
@@ -46,6 +47,8 @@ cmd_run(int argc, char **argv)
 	}
 	if (o->in)
 		return cmd_run_in(o);
+	if (o->detach)
+		return boot_in_background(o, "run");
 	options_print_note(o, "run");
 	single_vm_block_signals();
 	if (single_vm_start(p, o, NULL, &err) < 0) {

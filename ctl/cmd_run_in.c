@@ -14,6 +14,7 @@
 #include "agent.pb-c.h"
 #include "ctl/commands.h"
 #include "ctl/options.h"
+#include "ctl/record.h"
 #include "ctl/session.h"
 #include "ctl/single.h"
 #include "ctl/spec.h"
@@ -21,6 +22,7 @@
 #include "ctl/vm/state.h"
 #include "lib/arena.h"
 #include "lib/cleanup.h"
+#include "lib/parse.h"
 #include "lib/ttrpc/client.h"
 
 #define CALL_TIMEOUT_MS   60000
@@ -33,7 +35,7 @@ struct run_in {
 	struct run_options *o;
 	struct vm_state state;
 	struct ttrpc_client *client;
-	char id[32];
+	char id[64];
 	/* root of the VM's own container, in the guest */
 	char root[256];
 	/* ids of the disks of the shares */
@@ -59,7 +61,14 @@ cmd_run_in(struct run_options *o)
 	r->o = o;
 	/* A signal before the session begins is read by it, and so detaches the disks. */
 	single_vm_block_signals();
-	(void)snprintf(r->id, sizeof(r->id), "run-%d", (int)getpid());
+	if (o->name && !container_id_is_valid(o->name)) {
+		(void)fprintf(stderr, "tatamictl run: --name %s: invalid name\n", o->name);
+		return EXIT_USAGE;
+	}
+	if (o->name)
+		(void)snprintf(r->id, sizeof(r->id), "%.60s", o->name);
+	else
+		(void)snprintf(r->id, sizeof(r->id), "run-%d", (int)getpid());
 	if (state_read_alive(o->in, &r->state, &err) == 0) {
 		if (!r->state.command[0])
 			error_set(&err, ERROR_FAILED_PRECONDITION, "VM %s has no sandbox", o->in);
@@ -76,6 +85,10 @@ cmd_run_in(struct run_options *o)
 	/* The monitor knows why. */
 	if (code < 0 && err.code == ERROR_UNAVAILABLE && r->state.monitor)
 		(void)state_ends_within(&r->state, VM_GONE_MS, &err);
+	if (r->has_container && o->remove)
+		record_remove_added(r->state.dir, r->id);
+	else if (r->has_container)
+		(void)record_added(r->state.dir, r->id, false, code < 0 ? 255 : code, &end);
 	if (code < 0) {
 		(void)fprintf(stderr, "tatamictl run: %s\n", err.msg);
 		return exit_code_of(&err);
@@ -136,10 +149,16 @@ run_in_create(struct run_in *r, struct error *err)
 		error_nomem(err, "building the requests");
 	else
 		done = run_in_call(r, "CreateContainer", &create->base, err);
+	/* The records are those of this container only once it exists. */
+	if (done == 0) {
+		r->has_container = true;
+		if (record_request(r->state.dir, create, err) < 0 ||
+		    record_added(r->state.dir, r->id, true, 0, err) < 0)
+			done = -1;
+	}
 	arena_release(&a);
 	if (done < 0)
 		return -1;
-	r->has_container = true;
 	start.container_id = r->id;
 	return run_in_call(r, "StartContainer", &start.base, err);
 }

@@ -28,7 +28,8 @@ int exit_code_of(const struct error *err);
 int cmd_run(int argc, char **argv);
 int cmd_boot(int argc, char **argv);
 int cmd_attach(int argc, char **argv);
-int cmd_detach(int argc, char **argv);
+int cmd_plug(int argc, char **argv);
+int cmd_unplug(int argc, char **argv);
 int cmd_pod(int argc, char **argv);
 int cmd_ps(int argc, char **argv);
 int cmd_exec(int argc, char **argv);
@@ -41,6 +42,9 @@ int cmd_wait(int argc, char **argv);
 int cmd_images(int argc, char **argv);
 int cmd_pull(int argc, char **argv);
 int cmd_rmi(int argc, char **argv);
+
+/* Boots a VM as `boot` does, for this command. Returns the exit code. */
+int boot_in_background(struct run_options *o, const char *command);
 
 /* Runs a container in the VM o->in. Returns the exit code. */
 int cmd_run_in(struct run_options *o);

@@ -68,6 +68,9 @@ enum {
 	OPT_SECCOMP_PROFILES,
 	OPT_BUNDLE,
 	OPT_CLAIM,
+	OPT_RM,
+	OPT_LOG_SIZE,
+	OPT_LOG_FILES,
 };
 
 static const struct option long_options[] = {
@@ -87,6 +90,10 @@ static const struct option long_options[] = {
 	{ "in", required_argument, NULL, OPT_IN },
 	{ "device", required_argument, NULL, OPT_DEVICE },
 	{ "hotplug-ports", required_argument, NULL, OPT_HOTPLUG_PORTS },
+	{ "detach", no_argument, NULL, 'd' },
+	{ "rm", no_argument, NULL, OPT_RM },
+	{ "log-size", required_argument, NULL, OPT_LOG_SIZE },
+	{ "log-files", required_argument, NULL, OPT_LOG_FILES },
 	{ "tty", no_argument, NULL, 't' },
 	{ "interactive", no_argument, NULL, 'i' },
 	{ "env", required_argument, NULL, 'e' },
@@ -146,11 +153,12 @@ options_parse(struct run_options *o, int argc, char **argv, enum options_for com
 	memset(o, 0, sizeof(*o));
 	o->vm.memory_mib = 256;
 	o->vm.cpus = 1;
+	o->log = (struct log_limit){ .size = LOG_SIZE_DEFAULT, .files = LOG_FILES };
 	o->env[o->container.n_env++] =
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	optind = 0;
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, "+:v:tie:w:u:p:h", long_options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "+:v:dtie:w:u:p:h", long_options, NULL)) != -1) {
 		if (opt == ':' || opt == '?')
 			return error_set(err, ERROR_INVALID_ARGUMENT, "%s: %s (see --help)",
 					 argv[optind > 0 ? optind - 1 : 0],
@@ -259,6 +267,10 @@ static bool *
 options_flag(struct run_options *o, int opt)
 {
 	switch (opt) {
+	case 'd':
+		return &o->detach;
+	case OPT_RM:
+		return &o->remove;
 	case 't':
 		return &o->container.terminal;
 	case 'i':
@@ -300,6 +312,15 @@ options_parse_number(const char *option, const char *text, unsigned int min, uns
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "%s %s: expected a number from %u to %u", option, text, min, max);
 	*out = v;
+	return 0;
+}
+
+static int
+options_parse_log_size(const char *text, uint64_t *out, struct error *err)
+{
+	if (!quantity_parse(text, 0, INT64_MAX / 2, out) || *out < LOG_SIZE_MIN)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--log-size %s: expected bytes, such as 8Mi, at least 64Ki", text);
 	return 0;
 }
 
@@ -506,6 +527,11 @@ options_parse_one(struct run_options *o, int opt, char *arg, struct error *err)
 	switch (opt) {
 	case OPT_SCRATCH:
 		return options_parse_scratch(arg, &o->scratch, err);
+	case OPT_LOG_SIZE:
+		return options_parse_log_size(arg, &o->log.size, err);
+	case OPT_LOG_FILES:
+		return options_parse_number("--log-files", arg, 1, LOG_FILES_MAX, &o->log.files,
+					    err);
 	case OPT_SHARE:
 		return options_parse_share(o, arg, err);
 	case OPT_VIRTIOFS_CACHE:
@@ -596,7 +622,7 @@ options_publish(struct vm_options *vm, const char *text, struct error *err)
 static int
 options_check_together(const struct run_options *o, enum options_for command, struct error *err)
 {
-	bool detached = command != OPTIONS_RUN;
+	bool detached = command != OPTIONS_RUN || o->detach;
 
 	if (o->no_container && (command != OPTIONS_BOOT || o->rootfs))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
@@ -613,13 +639,15 @@ options_check_together(const struct run_options *o, enum options_for command, st
 				 "%s volumes or devices on the command line",
 				 o->no_container ? "--no-container takes no"
 						 : "a pod has the volumes of its FILE, and no");
-	if (detached && (o->container.terminal || o->interactive))
+	if (command == OPTIONS_POD && (o->container.terminal || o->interactive || o->detach))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "-t and -i are not available in the background");
+				 "a pod is always in the background, and its FILE has tty and "
+				 "stdin for -t and -i");
 	if (o->n_images && command != OPTIONS_POD)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "--image is valid only for pod");
 	if (!detached && o->name)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "--name is valid only for boot");
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--name is for a VM in the background: boot, run -d, run --in");
 	if (o->vm.accel && strcmp(o->vm.accel, "kvm") != 0 && strcmp(o->vm.accel, "tcg") != 0)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "--accel %s: expected kvm or tcg",
 				 o->vm.accel);
@@ -799,6 +827,10 @@ options_fill_in(struct run_options *o, enum options_for command, struct error *e
 {
 	if (command != OPTIONS_RUN)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "--in is valid only for run");
+	if (o->detach)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--in: the container ends with this command and cannot be "
+				 "detached");
 	if (o->scratch || o->bundle_dir)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "%s must be there when the VM boots",
 				 o->scratch ? "--scratch: the disk" : "--bundle: its directories");

@@ -7,6 +7,7 @@
 
 #include "ctl/bundle.h"
 #include "ctl/image/image.h"
+#include "ctl/log.h"
 #include "ctl/pod/spec.h"
 #include "ctl/spec.h"
 #include "ctl/vm/vm.h"
@@ -46,8 +47,14 @@ struct run_options {
 	size_t n_default_env;
 	/* QEMU's machine as given, or NULL */
 	const char *machine;
-	/* boot: name of the VM */
+	/* name of a VM in the background, or of a container in one */
 	const char *name;
+	/* run: as boot */
+	bool detach;
+	/* nothing is kept after the end */
+	bool remove;
+	/* limits of each container's log, in the background */
+	struct log_limit log;
 	/* run: name of the running VM for the container, or NULL to boot one */
 	const char *in;
 	/* share of directories once all options are parsed: 9p or virtio-fs */

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Relays stdio, signals and window size between the local terminal and a process in a container. */
+/*
+ * Relays stdio, signals and window size between the local terminal and a process in a container.
+ *
+ *	source of output                         where it goes
+ *	ReadStdout, ReadStderr --+-- sink ------ local stdout, stderr
+ *	frames of the monitor ---+    |
+ *	                              +--------- outlet: log and attached clients
+ */
 #include "ctl/session.h"
 
 #include <errno.h>
@@ -15,7 +22,8 @@
 #include <unistd.h>
 
 #include "agent.pb-c.h"
-#include "ctl/log.h"
+#include "ctl/outlet.h"
+#include "lib/buf.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/io.h"
@@ -27,6 +35,8 @@
 #define TERMINAL_UNIT 256
 /* After this many interrupts the session ends without waiting for the guest. */
 #define INTERRUPTS_MAX 3
+/* A frame, and what was read together with it. */
+#define FEED_MAX (OUTLET_PAYLOAD_MAX + 2 * CHUNK)
 
 /* The byte that the user of a terminal types at the end of input (Ctrl-D). */
 #define END_OF_INPUT 4
@@ -45,9 +55,13 @@ struct sink {
 	size_t unit;
 	/* the call that reads from the process, 0: none */
 	uint32_t call;
-	/* the reply that is being written, and how much of it was */
+	/* the next call waits for the outlet's clients */
+	bool is_held;
+	/* output that is being written, how much of it was, and the reply that it is part of: NULL
+	 * if it comes from the monitor */
+	const uint8_t *data;
+	size_t n_data, written;
 	Grpc__ReadStreamResponse *reply;
-	size_t written;
 };
 
 struct relay {
@@ -66,20 +80,28 @@ struct relay {
 	struct error failure;
 	struct termios saved;
 	bool raw;
+	/* output from the monitor: frames, the first of which may be being written */
+	struct buf feed;
+	/* bytes of the detach keys that were typed and held back */
+	size_t n_keys;
 	/* input that the process has not taken */
 	size_t chunk_start, chunk_end;
-	unsigned char chunk[CHUNK];
+	unsigned char chunk[CHUNK + SESSION_KEYS_MAX];
 };
 
 static void session_make_raw(struct relay *r);
 static void session_loop(struct relay *r, int sigfd);
 static void session_forget_calls(struct relay *r);
+static void session_go_on(struct sink *k);
 static void session_start_read(struct sink *k);
 static void session_write_out(struct sink *k);
+static void session_read_feed(struct relay *r);
+static void session_next_frame(struct relay *r);
 static void session_read_input(struct relay *r);
 static void session_send_input(struct relay *r);
 static void session_on_written(void *data, ProtobufCMessage *reply, const struct error *failure);
 static void session_end_input(struct relay *r);
+static size_t session_pass_keys(struct relay *r, const unsigned char *typed, size_t n);
 static void session_on_signal(struct relay *r, int fd);
 static void session_send_signal(struct relay *r, int sig, bool all);
 static void session_send_window(struct relay *r);
@@ -104,7 +126,10 @@ session_call(struct relay *r, const char *method, const ProtobufCMessage *reques
 	uint32_t id = ttrpc_client_start(r->s->client, &grpc__agent_service__descriptor, method,
 					 request, 0, fn, data, &err);
 
-	if (!id)
+	/* An attached session ends with what the monitor says. */
+	if (!id && r->s->feed_fd > 0)
+		r->in_ended = true;
+	else if (!id)
 		session_fail(r, &err, method);
 	return id;
 }
@@ -143,6 +168,8 @@ session_run(struct session *s, struct error *err)
 	if (!r)
 		return error_nomem(err, "relaying stdio");
 	r->s = s;
+	s->is_detached = false;
+	buf_init(&r->feed, FEED_MAX);
 	session_init_sink(r, &r->out, s->out, false);
 	session_init_sink(r, &r->err, s->err, true);
 	/* A terminal merges stdout and stderr. */
@@ -157,15 +184,18 @@ session_run(struct session *s, struct error *err)
 		return error_sys(err, "failed to create a signalfd");
 	}
 	session_make_raw(r);
-	session_start_read(&r->out);
-	if (!s->terminal)
-		session_start_read(&r->err);
-	session_start_wait(r);
+	if (s->feed_fd <= 0) {
+		session_start_read(&r->out);
+		if (!s->terminal)
+			session_start_read(&r->err);
+		session_start_wait(r);
+	}
 	session_send_window(r);
 	if (s->in < 0)
 		session_end_input(r);
 	session_loop(r, sigfd);
 	session_forget_calls(r);
+	buf_release(&r->feed);
 	if (r->raw)
 		(void)tcsetattr(s->in, TCSANOW, &r->saved);
 	(void)sigprocmask(SIG_SETMASK, &saved, NULL);
@@ -191,13 +221,14 @@ session_make_raw(struct relay *r)
 static bool
 session_is_over(const struct relay *r)
 {
-	return r->failure.code != ERROR_OK || (r->exited && r->out.ended && r->err.ended);
+	return r->failure.code != ERROR_OK || r->s->is_detached ||
+	       (r->exited && r->out.ended && r->err.ended);
 }
 
 static void
 session_loop(struct relay *r, int sigfd)
 {
-	enum { CLIENT, SIGNALS, INPUT, VM, STOP, OUT, ERR, N };
+	enum { CLIENT, SIGNALS, INPUT, VM, STOP, OUT, ERR, FEED, OUTLET, N };
 	struct pollfd p[N] = {
 		[CLIENT] = { .fd = ttrpc_client_fd(r->s->client) },
 		[SIGNALS] = { .fd = sigfd, .events = POLLIN },
@@ -206,15 +237,23 @@ session_loop(struct relay *r, int sigfd)
 		[STOP] = { .fd = r->s->stop_fd, .events = POLLIN },
 		[OUT] = { .fd = -1, .events = POLLOUT },
 		[ERR] = { .fd = -1, .events = POLLOUT },
+		[FEED] = { .fd = -1, .events = POLLIN },
+		[OUTLET] = { .fd = -1, .events = POLLIN },
 	};
+
+	if (r->s->outlet)
+		p[OUTLET].fd = outlets_fd(outlet_owner(r->s->outlet));
 
 	while (!session_is_over(r)) {
 		struct error err = ERROR_INIT;
 
+		session_go_on(&r->out);
+		session_go_on(&r->err);
 		p[CLIENT].events = ttrpc_client_events(r->s->client);
 		p[INPUT].fd = r->in_ended || r->write_call ? -1 : r->s->in;
-		p[OUT].fd = r->out.reply ? r->out.fd : -1;
-		p[ERR].fd = r->err.reply ? r->err.fd : -1;
+		p[OUT].fd = r->out.data ? r->out.fd : -1;
+		p[ERR].fd = r->err.data ? r->err.fd : -1;
+		p[FEED].fd = r->s->feed_fd > 0 && !r->out.data && !r->err.data ? r->s->feed_fd : -1;
 		if (poll(p, N, r->kill_at_ns ? deadline_left_ms(r->kill_at_ns) : -1) < 0) {
 			if (errno == EINTR)
 				continue;
@@ -236,12 +275,20 @@ session_loop(struct relay *r, int sigfd)
 			r->kill_at_ns = 0;
 			session_send_signal(r, SIGKILL, true);
 		}
-		if (p[CLIENT].revents && ttrpc_client_handle(r->s->client, &err) < 0)
-			session_fail(r, &err, "connection to the agent failed");
+		if (p[CLIENT].revents && ttrpc_client_handle(r->s->client, &err) < 0) {
+			p[CLIENT].fd = -1;
+			r->in_ended = true;
+			if (r->s->feed_fd <= 0)
+				session_fail(r, &err, "connection to the agent failed");
+		}
 		if (p[OUT].fd >= 0 && p[OUT].revents)
 			session_write_out(&r->out);
 		if (p[ERR].fd >= 0 && p[ERR].revents)
 			session_write_out(&r->err);
+		if (p[FEED].fd >= 0 && p[FEED].revents)
+			session_read_feed(r);
+		if (p[OUTLET].revents)
+			outlets_handle(outlet_owner(r->s->outlet));
 		if (p[VM].fd >= 0 && p[VM].revents) {
 			error_set(&err, ERROR_UNAVAILABLE, "the VM has ended");
 			session_fail(r, &err, "session ended");
@@ -274,24 +321,39 @@ session_on_read(void *data, ProtobufCMessage *reply, const struct error *failure
 	Grpc__ReadStreamResponse *read = (Grpc__ReadStreamResponse *)reply;
 
 	k->call = 0;
+	if (read && read->data.len > 0 && !r->s->first_byte_ns)
+		r->s->first_byte_ns = monotonic_ns();
 	if (!read || read->data.len == 0) {
 		/* A failed read ends the stream, as in the Kata runtimes. */
 		if (failure && ttrpc_client_is_broken(r->s->client))
 			session_fail(r, failure, "failed to read the container's output");
 		k->ended = true;
+	} else if (r->s->outlet) {
+		outlet_write(r->s->outlet, k->from_stderr, read->data.data, read->data.len);
+		k->is_held = true;
+		session_go_on(k);
+	} else if (!k->is_closed) {
+		/* Written once the loop finds the local end writable. */
+		k->reply = read;
+		k->data = read->data.data;
+		k->n_data = read->data.len;
+		k->written = 0;
+		return;
 	} else {
-		if (!r->s->first_byte_ns)
-			r->s->first_byte_ns = monotonic_ns();
-		if (!k->is_closed) {
-			/* Written once the loop finds the local end writable. */
-			k->reply = read;
-			k->written = 0;
-			return;
-		}
 		session_start_read(k);
 	}
 	if (reply)
 		protobuf_c_message_free_unpacked(reply, NULL);
+}
+
+/* Reads on, once the outlet's clients have read enough. */
+static void
+session_go_on(struct sink *k)
+{
+	if (!k->is_held || outlet_is_full(k->r->s->outlet))
+		return;
+	k->is_held = false;
+	session_start_read(k);
 }
 
 static void
@@ -312,6 +374,12 @@ static void
 session_reader_gone(struct sink *k)
 {
 	k->is_closed = true;
+	if (k->r->s->feed_fd > 0) {
+		/* The container has other readers. */
+		k->r->exited = k->r->out.ended = k->r->err.ended = true;
+		k->r->status = 128 + SIGPIPE;
+		return;
+	}
 	if (k->r->exited)
 		return;
 	session_send_signal(k->r, SIGPIPE, false);
@@ -326,17 +394,11 @@ session_write_out(struct sink *k)
 {
 	struct pollfd p = { .fd = k->fd, .events = POLLOUT };
 
-	if (!k->reply)
+	if (!k->data)
 		return;
 	do {
-		size_t left = k->reply->data.len - k->written;
-		const uint8_t *data = k->reply->data.data + k->written;
-		ssize_t n;
-
-		if (k->r->s->is_log)
-			n = log_append(k->fd, k->from_stderr, data, left) < 0 ? -1 : (ssize_t)left;
-		else
-			n = write(k->fd, data, left < k->unit ? left : k->unit);
+		size_t left = k->n_data - k->written;
+		ssize_t n = write(k->fd, k->data + k->written, left < k->unit ? left : k->unit);
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
@@ -352,14 +414,78 @@ session_write_out(struct sink *k)
 			return;
 		}
 		k->written += (size_t)n;
-		if (k->written == k->reply->data.len)
+		if (k->written == k->n_data)
 			break;
 	} while (poll(&p, 1, 0) > 0);
-	if (k->written < k->reply->data.len && !k->is_closed)
+	if (k->written < k->n_data && !k->is_closed)
 		return;
+	k->data = NULL;
+	if (!k->reply) {
+		buf_consume(&k->r->feed, sizeof(struct outlet_frame) + k->n_data);
+		session_next_frame(k->r);
+		return;
+	}
 	protobuf_c_message_free_unpacked(&k->reply->base, NULL);
 	k->reply = NULL;
 	session_start_read(k);
+}
+
+/* ---- output from the monitor ---- */
+
+static void
+session_read_feed(struct relay *r)
+{
+	uint8_t *room = buf_reserve(&r->feed, CHUNK);
+	struct error err = ERROR_INIT;
+	ssize_t n = room ? read(r->s->feed_fd, room, CHUNK) : -1;
+
+	if (n < 0 && room && (errno == EINTR || errno == EAGAIN))
+		return;
+	if (n <= 0) {
+		error_set(&err, ERROR_UNAVAILABLE, "the connection to the VM's monitor was closed");
+		session_fail(r, &err, "session ended");
+		return;
+	}
+	buf_commit(&r->feed, (size_t)n);
+	session_next_frame(r);
+}
+
+/* Begins to write the next frame, if it has arrived as a whole. */
+static void
+session_next_frame(struct relay *r)
+{
+	struct outlet_frame head;
+	struct error err = ERROR_INIT;
+	const uint8_t *payload;
+	int32_t code;
+
+	if (r->exited || buf_len(&r->feed) < sizeof(head))
+		return;
+	memcpy(&head, buf_head(&r->feed), sizeof(head));
+	if (head.len > OUTLET_PAYLOAD_MAX) {
+		error_set(&err, ERROR_INTERNAL, "invalid frame from the VM's monitor");
+		session_fail(r, &err, "session ended");
+		return;
+	}
+	if (buf_len(&r->feed) < sizeof(head) + head.len)
+		return;
+	payload = buf_head(&r->feed) + sizeof(head);
+	if (head.kind == OUTLET_OUT || head.kind == OUTLET_ERR) {
+		struct sink *k = head.kind == OUTLET_OUT ? &r->out : &r->err;
+
+		k->data = payload;
+		k->n_data = head.len;
+		k->written = 0;
+		return;
+	}
+	if (head.kind == OUTLET_ENDED && head.len == sizeof(code)) {
+		memcpy(&code, payload, sizeof(code));
+		r->status = code;
+		r->exited = r->out.ended = r->err.ended = true;
+		return;
+	}
+	error_set(&err, ERROR_UNAVAILABLE, "%.*s", (int)head.len, (const char *)payload);
+	session_fail(r, &err, "session ended");
 }
 
 /* ---- input ---- */
@@ -367,7 +493,8 @@ session_write_out(struct sink *k)
 static void
 session_read_input(struct relay *r)
 {
-	ssize_t n = read(r->s->in, r->chunk, sizeof(r->chunk));
+	unsigned char typed[CHUNK];
+	ssize_t n = read(r->s->in, typed, sizeof(typed));
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
@@ -376,9 +503,70 @@ session_read_input(struct relay *r)
 		return;
 	}
 	r->chunk_start = 0;
-	r->chunk_end = (size_t)n;
-	r->is_in_line = r->chunk[n - 1] != '\n' && r->chunk[n - 1] != '\r';
+	r->chunk_end = session_pass_keys(r, typed, (size_t)n);
+	if (r->chunk_end == 0)
+		return;
+	r->is_in_line = r->chunk[r->chunk_end - 1] != '\n' && r->chunk[r->chunk_end - 1] != '\r';
 	session_send_input(r);
+}
+
+/* Copies input to the chunk, but for the detach keys: a part of them is held back until it is clear
+ * that it is one. Returns the number of bytes in the chunk. */
+static size_t
+session_pass_keys(struct relay *r, const unsigned char *typed, size_t n)
+{
+	const struct session_keys *keys = &r->s->detach;
+	size_t out = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		while (r->n_keys > 0 && typed[i] != keys->bytes[r->n_keys]) {
+			/* The longest end of what was held back that begins the keys again. */
+			size_t kept = r->n_keys - 1;
+
+			while (kept > 0 &&
+			       memcmp(keys->bytes, keys->bytes + r->n_keys - kept, kept) != 0)
+				kept--;
+			memcpy(r->chunk + out, keys->bytes, r->n_keys - kept);
+			out += r->n_keys - kept;
+			r->n_keys = kept;
+		}
+		if (keys->n == 0 || typed[i] != keys->bytes[r->n_keys]) {
+			r->chunk[out++] = typed[i];
+		} else if (++r->n_keys == keys->n) {
+			r->s->is_detached = true;
+			break;
+		}
+	}
+	return out;
+}
+
+int
+session_parse_keys(const char *text, struct session_keys *out, struct error *err)
+{
+	*out = (struct session_keys){ .n = 0 };
+	while (*text) {
+		size_t n = strcspn(text, ",");
+		const char *name = text;
+		int c = -1;
+
+		if (n == 1)
+			c = (unsigned char)*name;
+		else if (n == 6 && strncmp(name, "ctrl-", 5) == 0 &&
+			 ((name[5] >= 'a' && name[5] <= 'z') ||
+			  (name[5] && strchr("@[\\]^_", name[5]))))
+			/* The byte that a terminal sends. */
+			c = name[5] & 0x1f;
+		if (c < 0 || out->n == SESSION_KEYS_MAX)
+			return error_set(
+				err, ERROR_INVALID_ARGUMENT,
+				"--detach-keys: expected at most %d keys, each a character "
+				"or ctrl-LETTER, with commas between them",
+				SESSION_KEYS_MAX);
+		out->bytes[out->n++] = (unsigned char)c;
+		text += n;
+		text += *text == ',';
+	}
+	return 0;
 }
 
 static void
@@ -420,6 +608,8 @@ session_end_input(struct relay *r)
 	if (r->in_ended)
 		return;
 	r->in_ended = true;
+	if (r->s->keeps_stdin)
+		return;
 	if (r->s->terminal) {
 		/* In the middle of a line the first one only passes on what was typed. */
 		r->chunk_start = 0;
@@ -448,6 +638,14 @@ session_on_signal(struct relay *r, int fd)
 	}
 	if (info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM)
 		r->interrupts++;
+	if (r->s->feed_fd > 0 &&
+	    (r->s->keeps_signals || info.ssi_signo == SIGTERM || info.ssi_signo == SIGHUP)) {
+		struct error err = ERROR_INIT;
+
+		error_set(&err, ERROR_CANCELLED, "detached by signal %u", info.ssi_signo);
+		session_fail(r, &err, "session ended");
+		return;
+	}
 	if (r->interrupts >= INTERRUPTS_MAX) {
 		struct error err = ERROR_INIT;
 

@@ -27,6 +27,7 @@
 #include <jansson.h>
 
 #include "agent.pb-c.h"
+#include "ctl/outlet.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/io.h"
@@ -80,7 +81,7 @@ struct container {
 	const struct manifest_container *m;
 	size_t index;
 	char id[160];
-	int log;
+	struct outlet *outlet;
 	/* is_over: not restarted */
 	bool is_up, is_started, is_ready, has_exited, is_over;
 	enum stopping stopping;
@@ -96,6 +97,8 @@ struct container {
 struct reading {
 	struct container *c;
 	bool from_stderr;
+	/* the next call waits for the outlet's clients */
+	bool is_held;
 };
 
 struct podrun {
@@ -104,6 +107,7 @@ struct podrun {
 	struct container containers[MANIFEST_CONTAINERS_MAX];
 	struct reading readings[2 * MANIFEST_CONTAINERS_MAX];
 	size_t n;
+	struct outlets *outlets;
 	/* no container is restarted */
 	bool is_ending;
 	bool is_changed;
@@ -114,6 +118,7 @@ static uint64_t podrun_turn(struct podrun *p);
 static int podrun_start_init(struct container *c, uint64_t until_ns, struct error *err);
 static int podrun_start_container(struct container *c, struct error *err);
 static void podrun_read_on(struct reading *r);
+static void podrun_go_on(struct reading *r);
 static void podrun_on_output(void *data, ProtobufCMessage *reply, const struct error *failure);
 static void podrun_container_ended(struct container *c);
 static void podrun_begin_stop(struct container *c, int grace_s);
@@ -165,10 +170,10 @@ podrun_ignore_reply(void *data, ProtobufCMessage *reply, const struct error *fai
 }
 
 struct podrun *
-podrun_new(const struct podspec *spec, const char *dir, struct error *err)
+podrun_new(const struct podspec *spec, const char *dir, const struct log_limit *limit,
+	   struct error *err)
 {
 	struct podrun *p = calloc(1, sizeof(*p));
-	char path[PATH_MAX + 128];
 
 	if (!p) {
 		error_nomem(err, "starting a pod");
@@ -177,14 +182,16 @@ podrun_new(const struct podspec *spec, const char *dir, struct error *err)
 	p->spec = spec;
 	p->n = spec->m->n_containers;
 	(void)snprintf(p->dir, sizeof(p->dir), "%s", dir);
-	for (size_t i = 0; i < p->n; i++) {
+	p->outlets = outlets_new(dir, limit, err);
+	for (size_t i = 0; p->outlets && i < p->n; i++) {
 		struct container *c = &p->containers[i];
 		const struct manifest_container *m = &spec->m->containers[i];
 
 		*c = (struct container){ .run = p, .m = m, .index = i, .start_ns = DEADLINE_NEVER };
 		podspec_id(spec, i, c->id, sizeof(c->id));
-		(void)snprintf(path, sizeof(path), "%s/%s.log", dir, m->name);
-		c->log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+		c->outlet = outlets_add(p->outlets, m->name, c->id, err);
+		if (!c->outlet)
+			break;
 		c->post_start = (struct action_run){ c, &m->post_start, .kind = "post-start" };
 		c->pre_stop = (struct action_run){ c, &m->pre_stop, .kind = "pre-stop" };
 		c->startup = (struct probing){ { c, &m->startup.action, .kind = "startup" },
@@ -196,7 +203,10 @@ podrun_new(const struct podspec *spec, const char *dir, struct error *err)
 		p->readings[2 * i] = (struct reading){ .c = c };
 		p->readings[2 * i + 1] = (struct reading){ .c = c, .from_stderr = true };
 	}
-	return p;
+	if (p->outlets && p->containers[p->n - 1].outlet)
+		return p;
+	podrun_free(p);
+	return NULL;
 }
 
 static bool
@@ -321,13 +331,18 @@ podrun_step(struct podrun *p, int stop_fd, int vm_fd, uint64_t until_ns)
 {
 	struct pollfd fds[] = { { .fd = ttrpc_client_fd(p->spec->client) },
 				{ .fd = stop_fd, .events = POLLIN },
-				{ .fd = vm_fd, .events = POLLIN } };
+				{ .fd = vm_fd, .events = POLLIN },
+				{ .fd = outlets_fd(p->outlets), .events = POLLIN } };
 	uint64_t next = podrun_earlier(podrun_turn(p), until_ns);
 	struct error err = ERROR_INIT;
 
+	for (size_t i = 0; i < 2 * p->n; i++)
+		podrun_go_on(&p->readings[i]);
 	fds[0].events = ttrpc_client_events(p->spec->client);
 	if (poll(fds, ARRAY_LEN(fds), deadline_left_ms(next)) < 0)
 		return errno == EINTR;
+	if (fds[3].revents)
+		outlets_handle(p->outlets);
 	if (fds[1].revents || fds[2].revents)
 		return false;
 	return !fds[0].revents || ttrpc_client_handle(p->spec->client, &err) == 0;
@@ -410,6 +425,7 @@ podrun_start_container(struct container *c, struct error *err)
 	c->start_ns = DEADLINE_NEVER;
 	c->started_ns = monotonic_ns();
 	c->open_streams = 2;
+	outlet_started(c->outlet);
 	podrun_read_on(&p->readings[2 * c->index]);
 	podrun_read_on(&p->readings[2 * c->index + 1]);
 	wait.container_id = wait.exec_id = c->id;
@@ -464,6 +480,16 @@ podrun_read_on(struct reading *r)
 		r->c->open_streams--;
 }
 
+/* Reads on, once the outlet's clients have read enough. */
+static void
+podrun_go_on(struct reading *r)
+{
+	if (!r->is_held || outlet_is_full(r->c->outlet))
+		return;
+	r->is_held = false;
+	podrun_read_on(r);
+}
+
 static void
 podrun_on_output(void *data, ProtobufCMessage *reply, const struct error *failure)
 {
@@ -472,9 +498,9 @@ podrun_on_output(void *data, ProtobufCMessage *reply, const struct error *failur
 
 	(void)failure;
 	if (read && read->data.len > 0) {
-		if (r->c->log >= 0)
-			(void)write_full(r->c->log, read->data.data, read->data.len);
-		podrun_read_on(r);
+		outlet_write(r->c->outlet, r->from_stderr, read->data.data, read->data.len);
+		r->is_held = true;
+		podrun_go_on(r);
 	} else {
 		r->c->open_streams--;
 	}
@@ -507,9 +533,17 @@ podrun_container_ended(struct container *c)
 
 	remove.container_id = c->id;
 	(void)podrun_call(c->run, "RemoveContainer", &remove.base, &err);
-	for (uint64_t end = deadline_in(5000); c->open_streams > 0 && !deadline_is_over(end);)
+	for (uint64_t end = deadline_in(5000); c->open_streams > 0 && !deadline_is_over(end);) {
+		/* Clients have had their time. */
+		for (size_t i = 0; i < 2; i++)
+			if (c->run->readings[2 * c->index + i].is_held) {
+				c->run->readings[2 * c->index + i].is_held = false;
+				podrun_read_on(&c->run->readings[2 * c->index + i]);
+			}
 		if (ttrpc_client_poll(c->run->spec->client, deadline_left_ms(end), &err) < 0)
 			break;
+	}
+	outlet_ended(c->outlet, c->status, NULL);
 	/* Requests of the pause container go on. */
 	podrun_action_kill(&c->startup.run);
 	podrun_action_kill(&c->ready.run);
@@ -763,7 +797,7 @@ podrun_write_status(struct podrun *p)
 void
 podrun_free(struct podrun *p)
 {
-	for (size_t i = 0; p && i < p->n; i++)
-		close_fd(&p->containers[i].log);
+	if (p)
+		outlets_free(p->outlets);
 	free(p);
 }

@@ -7,14 +7,16 @@
  */
 #pragma once
 
+#include "ctl/log.h"
 #include "ctl/pod/spec.h"
 #include "lib/error.h"
 
 struct podrun;
 
-/* Returns the state for a pod whose sandbox exists. Logs (CONTAINER.log) and the status file go
- * to `dir`. Returns NULL and sets err if out of memory. */
-struct podrun *podrun_new(const struct podspec *spec, const char *dir, struct error *err);
+/* Returns the state for a pod whose sandbox exists. Logs (CONTAINER.log), the socket of `attach`
+ * and the status file go to `dir`. Returns NULL and err if that is not possible. */
+struct podrun *podrun_new(const struct podspec *spec, const char *dir,
+			  const struct log_limit *limit, struct error *err);
 void podrun_free(struct podrun *p);
 
 /* Starts all containers and returns 0 once all are ready. Returns -1 and err if one fails to

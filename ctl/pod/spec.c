@@ -14,6 +14,7 @@
 #include "ctl/network.h"
 #include "ctl/pod/files.h"
 #include "ctl/pod/security.h"
+#include "ctl/record.h"
 #include "ctl/spec.h"
 #include "ctl/vm/find.h"
 #include "lib/cleanup.h"
@@ -394,11 +395,17 @@ podspec_start_pause(const struct podspec *p, struct arena *a, struct error *err)
 int
 podspec_start(const struct podspec *p, size_t i, struct error *err)
 {
+	Grpc__CreateContainerRequest *create;
 	struct arena a;
 	int r;
 
 	arena_init(&a, REQUEST_MAX);
-	r = podspec_start_request(p, podspec_container(p, &a, i), err);
+	create = podspec_container(p, &a, i);
+	/* `exec` and `attach` start from the record. A restart makes the same one. */
+	if (create && p->dir && record_request(p->dir, create, err) < 0)
+		r = -1;
+	else
+		r = podspec_start_request(p, create, err);
 	arena_release(&a);
 	return r < 0 ? error_wrap(err, "container %s", p->m->containers[i].name) : 0;
 }

@@ -19,6 +19,8 @@ struct podspec {
 	const struct vm_options *vm;
 	/* the containers write to their roots, not to layers in the guest */
 	bool writable;
+	/* the VM's directory, for records of requests; NULL: none are made */
+	const char *dir;
 	struct ttrpc_client *client;
 };
 

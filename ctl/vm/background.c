@@ -25,11 +25,14 @@
 
 /* Time for ending a VM that is booting, before it is killed. */
 #define INTERRUPTED_MS 15000
+/* For state.json and status.json. */
+#define RESERVED (64u << 10)
 
 static void background_signals(sigset_t *set);
 static int background_wait(pid_t pid, const char *dir, int report, int signals,
 			   struct error *reported, struct error *err);
 static int background_monitor(const struct background *b, const char *dir, pid_t parent, int tell);
+static void background_reserve(const char *dir, bool take);
 static void background_finish(struct vm *vm, struct vm_state *state);
 static int background_register(const struct background *b, struct vm_state *state, int *lock,
 			       struct error *err);
@@ -143,6 +146,8 @@ background_monitor(const struct background *b, const char *dir, pid_t parent, in
 
 	/* `stop` sends SIGALRM: other signals are forwarded to the container, as in `run`. */
 	single_vm_block_signals();
+	/* A limit on the size of files ends no VM: what cannot be logged is lost. */
+	(void)signal(SIGXFSZ, SIG_IGN);
 	(void)setsid();
 	/* Nobody would know of a VM whose `boot` was killed. */
 	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent)
@@ -172,14 +177,36 @@ background_monitor(const struct background *b, const char *dir, pid_t parent, in
 	(void)sigaddset(&set, SIGALRM);
 	stop = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	b->look_after(b->self, stop);
+	background_reserve(state.dir, false);
 	if (b->finish)
 		b->finish(b->self, &state);
 	else
 		background_finish(b->vm(b->self), &state);
 	b->stop(b->self);
 	state.finished = time(NULL);
-	(void)state_write(&state, &err);
+	if (b->removes)
+		(void)path_remove_tree(AT_FDCWD, state.dir, &err);
+	else
+		(void)state_write(&state, &err);
 	return 0;
+}
+
+/* Takes room for the last record of the VM, or gives it back: its exit code is to be known also if
+ * the file system is full by then. */
+static void
+background_reserve(const char *dir, bool take)
+{
+	char path[PATH_MAX + 32];
+	auto_close int fd = -1;
+
+	(void)snprintf(path, sizeof(path), "%s/.reserve", dir);
+	if (!take) {
+		(void)unlink(path);
+		return;
+	}
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		(void)posix_fallocate(fd, 0, RESERVED);
 }
 
 /* Registers the VM for ps, exec and stop. *lock is held for the monitor's lifetime. */
@@ -196,6 +223,7 @@ background_register(const struct background *b, struct vm_state *state, int *loc
 	*lock = open(vm->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB) < 0)
 		return error_sys(err, "failed to lock %s", vm->dir);
+	background_reserve(vm->dir, true);
 	return state_write(state, err);
 }
 

@@ -25,6 +25,8 @@ struct background {
 	/* Sets exit_code and error of the state after look_after(); NULL: the code is that of the
 	 * containers' records, and a VM that failed is an error. */
 	void (*finish)(void *self, struct vm_state *state);
+	/* nothing is kept of the VM after its end */
+	bool removes;
 };
 
 /* Starts the monitor, which creates `dir`. Returns 0 once the VM is up, or -1 and err (EEXIST:

@@ -212,6 +212,17 @@ state_read_status(const char *dir)
 	return json_load_file(path, 0, NULL);
 }
 
+/* Returns whether a file is a log, an older file of a log (NAME.log.N) or JSON. */
+static bool
+state_is_record(const char *name)
+{
+	const char *end = strrchr(name, '.');
+
+	if (end && end > name + 4 && end[1] && strspn(end + 1, "0123456789") == strlen(end + 1))
+		return strncmp(end - 4, ".log", 4) == 0;
+	return end && (strcmp(end, ".log") == 0 || strcmp(end, ".json") == 0);
+}
+
 void
 state_keep_records(const char *dir)
 {
@@ -225,11 +236,8 @@ state_keep_records(const char *dir)
 		return;
 	}
 	while ((e = readdir(d)) != NULL) {
-		const char *end = strrchr(e->d_name, '.');
-
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
-		    (e->d_name[0] != '.' && end &&
-		     (strcmp(end, ".log") == 0 || strcmp(end, ".json") == 0)))
+		    (e->d_name[0] != '.' && state_is_record(e->d_name)))
 			continue;
 		(void)path_remove_tree(dirfd(d), e->d_name, &ignored);
 	}

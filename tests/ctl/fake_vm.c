@@ -37,6 +37,8 @@
 #include "ttrpc.pb-c.h"
 
 #define PROCESSES_MAX 64
+/* The program of a pod's first container, which is not there. */
+#define PAUSE "/pause"
 
 struct process {
 	char container[80], id[80];
@@ -169,6 +171,8 @@ process_become(struct process *p, const int fds[3], pid_t parent)
 	(void)clearenv();
 	for (size_t i = 0; i < p->spec->n_env; i++)
 		(void)putenv(p->spec->env[i]);
+	if (strcmp(args[0], PAUSE) == 0)
+		(void)execlp("sleep", "sleep", "infinity", NULL);
 	(void)execvp(args[0], args);
 	dprintf(2, "tatami: failed to execute %s: %s\n", args[0], strerror(errno));
 	_exit(errno == ENOENT ? 127 : 126);
@@ -258,6 +262,8 @@ has_program(const Grpc__Process *spec)
 	const char *path = "/bin:/usr/bin:/sbin:/usr/sbin";
 	char copy[1024];
 
+	if (strcmp(spec->args[0], PAUSE) == 0)
+		return true;
 	if (strchr(spec->args[0], '/'))
 		return access(spec->args[0], F_OK) == 0;
 	for (size_t i = 0; i < spec->n_env; i++)

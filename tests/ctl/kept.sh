@@ -105,6 +105,6 @@ inherits()
 }
 ctl_status() { ctl rpc --compact "$1" Check | jq -r .status; }
 passes 'exec inherits environment and directory; rpc and stats by name' inherits
-for command in run boot pod ps attach detach exec logs stats inspect wait stop rm rpc; do
+for command in run boot pod ps attach plug unplug detach exec logs stats inspect wait stop rm rpc; do
 	passes "$command -h" code 0 ctl $command -h
 done

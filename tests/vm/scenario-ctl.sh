@@ -98,11 +98,11 @@ usage_error()
 	return 1
 }
 
-# The address that attach prints is what a storage takes.
+# The address that plug prints is what a storage takes.
 by_hand()
 {
 	local said id point=/run/kata-containers/sandbox/storage/hand
-	said=$(ctl attach ctl "type=$1,source=$work/hot.img") || return 1
+	said=$(ctl plug ctl "type=$1,source=$work/hot.img") || return 1
 	id=${said%% *}
 	EXTRA_FIELDS=',"storages":[{"driver":"'$1'","source":"'${said#* }'","fstype":"ext4","mount_point":"'$point'"}]'
 	EXTRA_MOUNTS=',{"destination":"/vol","type":"bind","source":"'$point'","options":["rbind"]}'
@@ -110,8 +110,8 @@ by_hand()
 	EXTRA_FIELDS='' EXTRA_MOUNTS=''
 	rpc StartContainer '{"container_id":"hand"}' && rpc WaitProcess '{"container_id":"hand","exec_id":"hand"}' >"$work/status" || return 1
 	! jq -e '.status // 0 | . != 0' "$work/status" || return 1
-	ctl attach --list ctl | tee /dev/stderr | grep -q "^$id " && rpc RemoveContainer '{"container_id":"hand"}' &&
-		ctl detach ctl "$id" && says "no device $id was attached" ctl detach ctl "$id"
+	ctl plug --list ctl | tee /dev/stderr | grep -q "^$id " && rpc RemoveContainer '{"container_id":"hand"}' &&
+		ctl unplug ctl "$id" && says "no device $id was attached" ctl unplug ctl "$id"
 }
 
 # A second container, with a disk of each kind that is attached for it, and detached after it.
@@ -122,7 +122,7 @@ run_in()
 	test "$(on_disk hot data)" = "$1" && nothing_attached || return 1
 	code 7 ctl run --in ctl -v "type=$1,source=$work/hot.img,target=/hot,ro" -- sh -c '! { echo x >/hot/x; } 2>/dev/null && exit 7' && nothing_attached
 }
-nothing_attached() { is '' ctl attach --list ctl; }
+nothing_attached() { is '' ctl plug --list ctl; }
 
 # An image is the root of the second container, which writes to a layer, with --writable to the
 # image.
@@ -139,24 +139,24 @@ run_in_image()
 ports_end()
 {
 	local id other
-	id=$(ctl attach ctl "type=blk,source=$work/hot.img") && other=$(ctl attach ctl "type=blk,source=$work/mmio.img,readonly") || return 1
-	says 'no free port: the VM has 2' ctl attach ctl "type=blk,source=$work/raw2.img" && says "failed to attach $work/hot.img: QEMU refused" ctl attach ctl "type=scsi,source=$work/hot.img" &&
-		ctl detach ctl "${id%% *}" && ctl detach ctl "${other%% *}" && nothing_attached
+	id=$(ctl plug ctl "type=blk,source=$work/hot.img") && other=$(ctl plug ctl "type=blk,source=$work/mmio.img,readonly") || return 1
+	says 'no free port: the VM has 2' ctl plug ctl "type=blk,source=$work/raw2.img" && says "failed to attach $work/hot.img: QEMU refused" ctl plug ctl "type=scsi,source=$work/hot.img" &&
+		ctl unplug ctl "${id%% *}" && ctl unplug ctl "${other%% *}" && nothing_attached
 }
 
 card()
 {
 	local said
-	said=$(ctl attach ctl type=nic,mac=02:00:00:00:00:07) || return 1
+	said=$(ctl plug ctl type=nic,mac=02:00:00:00:00:07) || return 1
 	rpc UpdateInterface '{"interface":{"device":"eth9","name":"eth9","mtu":1500,"hwAddr":"02:00:00:00:00:07","devicePath":"'"${said#* }"'"}}' &&
-		ctl exec ctl -- grep -qx 02:00:00:00:00:07 /sys/class/net/eth9/address && ctl detach ctl "${said%% *}" && nothing_attached
+		ctl exec ctl -- grep -qx 02:00:00:00:00:07 /sys/class/net/eth9/address && ctl unplug ctl "${said%% *}" && nothing_attached
 }
 mebibytes() { ctl exec ctl -- awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo; }
 memory()
 {
 	local before
 	before=$(mebibytes)
-	is memory0 ctl attach ctl type=memory,size=128Mi && within 60 grown_to $((before + 110))
+	is memory0 ctl plug ctl type=memory,size=128Mi && within 60 grown_to $((before + 110))
 }
 grown_to() { test "$(mebibytes)" -ge "$1"; }
 
@@ -190,7 +190,7 @@ if ok 'boot with a volume of each kind' boot ctl --share virtio-fs --rootfs "$ro
 	ok 'tmpfs and huge pages' memory_volumes
 	ok 'block devices' devices
 	ok 'invalid volumes and devices' bad_input
-	ok 'attach a disk on virtio-blk, use it by its address, detach it' by_hand blk
+	ok 'plug in a disk on virtio-blk, use it by its address, unplug it' by_hand blk
 	ok 'the same on virtio-scsi' by_hand scsi
 	ok 'a second container with a disk on virtio-blk' run_in blk
 	ok 'a second container with a disk on virtio-scsi' run_in scsi
@@ -198,7 +198,7 @@ if ok 'boot with a volume of each kind' boot ctl --share virtio-fs --rootfs "$ro
 	ok 'a card' card
 	ok 'no more ports, an image that is in use' ports_end
 	ok 'memory' memory
-	ok 'no more processors' says 'see --max-cpus' ctl attach ctl type=cpu
+	ok 'no more processors' says 'see --max-cpus' ctl plug ctl type=cpu
 	ok 'stop leaves nothing' stop ctl
 fi
 ok 'microvm: disks on virtio-mmio and virtio-scsi, a layer on a disk' microvm

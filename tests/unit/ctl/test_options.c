@@ -210,7 +210,7 @@ static const struct wrong {
 	{ FILES "--rootfs %d -u 1:x -- true", "no group x", false },
 	{ FILES "--rootfs %d --stop-signal SIGNO -- true", "invalid signal SIGNO", false },
 	{ FILES "--rootfs %d --attach %d -- true", "KIND:PATH", false },
-	{ FILES "--rootfs %d --name x -- true", "--name is valid only for boot", false },
+	{ FILES "--rootfs %d --name x -- true", "--name is for a VM in the background", false },
 	{ FILES "--rootfs %d --scratch 1Mi -- true", "at least 16Mi", false },
 	{ FILES "--rootfs %d --scratch much -- true", "--scratch much", false },
 	{ FILES "--rootfs %d --scratch 1Gi --writable -- true", "without --writable", false },
@@ -218,8 +218,9 @@ static const struct wrong {
 	{ "--in vm --scratch 1Gi -- true", "when the VM boots", false },
 	{ FILES "--rootfs %d --wrong -- true", "--wrong", false },
 	{ FILES "--rootfs %d --memory", "needs a value", false },
-	{ FILES "--rootfs %d -t", "-t and -i are not available", true },
-	{ FILES "--rootfs %d -i", "-t and -i are not available", true },
+	{ FILES "--rootfs %d --log-size 1", "at least 64Ki", true },
+	{ FILES "--rootfs %d --log-files 0", "a number from 1 to 16", true },
+	{ FILES "--in vm -d -- true", "cannot be detached", false },
 };
 
 ParameterizedTestParameters(ctl_options, wrong)
