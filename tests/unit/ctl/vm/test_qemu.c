@@ -55,7 +55,7 @@ Test(ctl_qemu, plain)
 	CHECK_STR(a.items[0], "/bin/qemu");
 	CHECK_STR(value_of(&a, "-M", 0), "q35,sata=off,smbus=off,memory-backend=ram");
 	CHECK_STR(value_of(&a, "-accel", 0), "tcg,thread=single");
-	CHECK_STR(value_of(&a, "-cpu", 0), "max");
+	CHECK_STR(value_of(&a, "-cpu", 0), "max,-erms,-fsrm");
 	CHECK_STR(value_of(&a, "-m", 0), "300");
 	CHECK_STR(value_of(&a, "-smp", 0), "3");
 	CHECK_STR(value_of(&a, "-object", 0), "memory-backend-memfd,id=ram,size=300M,share=on");
