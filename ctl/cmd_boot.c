@@ -13,6 +13,7 @@
 #include "ctl/session.h"
 #include "ctl/single.h"
 #include "ctl/vm/background.h"
+#include "ctl/vm/progress.h"
 #include "ctl/vm/state.h"
 #include "lib/cleanup.h"
 
@@ -77,6 +78,7 @@ boot_in_background(struct run_options *o, const char *command)
 	};
 	char dir[PATH_MAX], name[64];
 	struct error err = ERROR_INIT;
+	int r;
 
 	if (!b)
 		return EXIT_FAILED;
@@ -86,8 +88,13 @@ boot_in_background(struct run_options *o, const char *command)
 		(void)snprintf(name, sizeof(name), "vm-%d", (int)getpid());
 		o->name = name;
 	}
-	if (state_dir(o->name, dir, sizeof(dir), &err) < 0 ||
-	    background_start(&background, dir, &err) < 0) {
+	if (!o->quiet)
+		progress_begin();
+	r = state_dir(o->name, dir, sizeof(dir), &err);
+	if (r == 0)
+		r = background_start(&background, dir, &err);
+	progress_end();
+	if (r < 0) {
 		if (err.errnum == EEXIST)
 			error_set(&err, ERROR_ALREADY_EXISTS,
 				  "a VM named %s already exists (see tatamictl ps -a, rm)",

@@ -20,6 +20,7 @@
 #include "ctl/vm/background.h"
 #include "ctl/vm/dial.h"
 #include "ctl/vm/find.h"
+#include "ctl/vm/progress.h"
 #include "ctl/vm/tempdir.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
@@ -139,6 +140,7 @@ pod_run(struct pod_vm *p, const char *file, struct error *err)
 		.removes = p->o->remove,
 	};
 	char dir[PATH_MAX];
+	int r;
 
 	if (pod_read(p, file, err) < 0)
 		return -1;
@@ -151,8 +153,13 @@ pod_run(struct pod_vm *p, const char *file, struct error *err)
 			p->name[n - 1] = '\0';
 		p->o->name = p->name;
 	}
-	if (state_dir(p->o->name, dir, sizeof(dir), err) < 0 ||
-	    background_start(&background, dir, err) < 0) {
+	if (!p->o->quiet)
+		progress_begin();
+	r = state_dir(p->o->name, dir, sizeof(dir), err);
+	if (r == 0)
+		r = background_start(&background, dir, err);
+	progress_end();
+	if (r < 0) {
 		if (err->errnum == EEXIST)
 			error_set(err, ERROR_ALREADY_EXISTS, "a VM named %s already exists",
 				  p->o->name);
@@ -202,7 +209,7 @@ pod_read(struct pod_vm *p, const char *file, struct error *err)
 	if (podspec_open_images(&p->m, p->o->images, p->o->n_images, dir, find_arch_name(vm->arch),
 				p->images, err) < 0)
 		return error_wrap(err, "%s", file);
-	if (p->m.ignored[0])
+	if (p->m.ignored[0] && !p->o->quiet)
 		(void)fprintf(stderr, "tatamictl pod: %s: ignored: %s\n", file, p->m.ignored);
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include "ctl/options.h"
 #include "ctl/session.h"
 #include "ctl/single.h"
+#include "ctl/vm/progress.h"
 #include "lib/cleanup.h"
 
 static const char usage[] =
@@ -51,7 +52,11 @@ cmd_run(int argc, char **argv)
 		return boot_in_background(o, "run");
 	options_print_note(o, "run");
 	single_vm_block_signals();
-	if (single_vm_start(p, o, NULL, &err) < 0) {
+	if (!o->quiet)
+		progress_begin();
+	code = single_vm_start(p, o, NULL, &err);
+	progress_end();
+	if (code < 0) {
 		(void)fprintf(stderr, "tatamictl run: %s\n", err.msg);
 		return exit_code_of(&err);
 	}

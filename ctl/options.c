@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,6 +119,7 @@ static const struct option long_options[] = {
 	{ "icount", no_argument, NULL, OPT_ICOUNT },
 	{ "timing", no_argument, NULL, OPT_TIMING },
 	{ "verbose", no_argument, NULL, OPT_VERBOSE },
+	{ "quiet", no_argument, NULL, 'q' },
 	{ "attach", required_argument, NULL, OPT_ATTACH },
 	{ "guest-proc", required_argument, NULL, OPT_GUEST_PROC },
 	{ "name", required_argument, NULL, OPT_NAME },
@@ -158,7 +160,7 @@ options_parse(struct run_options *o, int argc, char **argv, enum options_for com
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	optind = 0;
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, "+:v:dtie:w:u:p:h", long_options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "+:v:dtie:w:u:p:qh", long_options, NULL)) != -1) {
 		if (opt == ':' || opt == '?')
 			return error_set(err, ERROR_INVALID_ARGUMENT, "%s: %s (see --help)",
 					 argv[optind > 0 ? optind - 1 : 0],
@@ -295,6 +297,8 @@ options_flag(struct run_options *o, int opt)
 		return &o->timing;
 	case OPT_VERBOSE:
 		return &o->verbose;
+	case 'q':
+		return &o->quiet;
 	case 'h':
 		return &o->want_help;
 	default:
@@ -312,6 +316,17 @@ options_parse_number(const char *option, const char *text, unsigned int min, uns
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "%s %s: expected a number from %u to %u", option, text, min, max);
 	*out = v;
+	return 0;
+}
+
+int
+options_parse_seconds(const char *option, const char *text, int *out_ms, struct error *err)
+{
+	unsigned int seconds;
+
+	if (options_parse_number(option, text, 1, INT_MAX / 1000, &seconds, err) < 0)
+		return -1;
+	*out_ms = (int)seconds * 1000;
 	return 0;
 }
 
@@ -741,7 +756,7 @@ options_choose_share(struct run_options *o, bool has_directories, struct error *
 void
 options_print_note(const struct run_options *o, const char *command)
 {
-	if (o->share_note[0])
+	if (o->share_note[0] && !o->quiet)
 		(void)fprintf(stderr, "tatamictl %s: %s\n", command, o->share_note);
 	if (o->bundle.config.ignored[0])
 		(void)fprintf(stderr, "tatamictl %s: %s: ignored: %s\n", command, o->bundle.file,

@@ -60,6 +60,8 @@ struct run_options {
 	/* share of directories once all options are parsed: 9p or virtio-fs */
 	enum share_kind share;
 	bool arch_given, share_given, share_none, interactive, timing, verbose;
+	/* neither progress nor notes are printed */
+	bool quiet;
 	/* the container writes to its root as given, not to a layer in the guest */
 	bool writable;
 	/* bytes of a disk for that layer, 0: the guest's memory */
@@ -117,6 +119,9 @@ void options_print_note(const struct run_options *o, const char *command);
 /* Adds the published port "[ADDRESS:]HOSTPORT:GUESTPORT". Returns 0, or -1 and err
  * (INVALID_ARGUMENT). */
 int options_publish(struct vm_options *vm, const char *text, struct error *err);
+
+/* Parses a time limit in seconds. Returns 0, or -1 and err (INVALID_ARGUMENT). */
+int options_parse_seconds(const char *option, const char *text, int *out_ms, struct error *err);
 
 /* Lines of --help that describe the options. */
 extern const char options_help[];

@@ -90,4 +90,5 @@ const char options_help[] =
 	"  --accel kvm|tcg        (default: kvm if a quick trial boots a guest with it)\n"
 	"  --icount               count guest instructions as time (tcg only)\n"
 	"  --timing               print a timeline on stderr\n"
-	"  --verbose              print the guest's console on failure\n";
+	"  --verbose              print the guest's console on failure\n"
+	"  -h, --help             print this\n";

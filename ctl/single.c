@@ -12,6 +12,7 @@
 #include "ctl/record.h"
 #include "ctl/spec.h"
 #include "ctl/vm/dial.h"
+#include "ctl/vm/progress.h"
 #include "lib/arena.h"
 #include "lib/deadline.h"
 #include "lib/ttrpc/client.h"
@@ -65,6 +66,7 @@ single_vm_start(struct single_vm *p, struct run_options *o, const char *dir, str
 		single_print_console(&p->vm);
 	}
 	arena_release(&a);
+	progress_end();
 	if (r < 0) {
 		p->is_hurried = err->code == ERROR_CANCELLED;
 		if (o->verbose && p->client)
@@ -83,6 +85,7 @@ single_make_container(struct single_vm *p, struct run_options *o, struct arena *
 	Grpc__CreateContainerRequest *container;
 	Grpc__StartContainerRequest start = GRPC__START_CONTAINER_REQUEST__INIT;
 
+	progress_step("creating the container");
 	o->container.id = SINGLE_VM_CONTAINER;
 	container = spec_container(a, &o->container);
 	if (!sandbox || !container || network_add_dns(a, &o->vm, sandbox) < 0 ||
@@ -110,6 +113,7 @@ single_print_console(const struct vm *vm)
 {
 	char tail[4096];
 
+	progress_end();
 	vm_console_tail(vm, tail, sizeof(tail));
 	if (tail[0])
 		(void)fprintf(stderr, "--- end of the guest's console ---\n%s\n---\n", tail);

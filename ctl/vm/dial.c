@@ -18,6 +18,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "ctl/vm/progress.h"
 #include "health.pb-c.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
@@ -99,9 +100,11 @@ dial_connect(struct wait *w, struct error *err)
 {
 	struct address address;
 
+	progress_step("booting the kernel");
 	if (address_parse(w->vm->address, &address, err) < 0 || dial_open(w, err) < 0 ||
 	    dial_wait_word(w, err) < 0)
 		return NULL;
+	progress_step("waiting for the agent to answer");
 	for (;;) {
 		struct error why = ERROR_INIT;
 		struct ttrpc_client *client = dial_try(w, &address, &why);
@@ -154,6 +157,9 @@ dial_look(struct wait *w)
 		n = pread(fd, text, sizeof(text), w->seen > overlap ? w->seen - overlap : 0);
 		if (n <= 0)
 			return;
+		/* The kernel is quiet: this is PID 1. */
+		if (w->seen == 0)
+			progress_step("waiting for the agent to listen");
 		w->started |= memmem(text, (size_t)n, AGENT_STARTED, strlen(AGENT_STARTED)) != NULL;
 		w->listens |= memmem(text, (size_t)n, AGENT_LISTENS, strlen(AGENT_LISTENS)) != NULL;
 		w->seen = (w->seen > overlap ? w->seen - overlap : 0) + n;
@@ -164,7 +170,8 @@ dial_look(struct wait *w)
 static int
 dial_wait_word(struct wait *w, struct error *err)
 {
-	uint64_t limit = deadline_in(SILENT_MS);
+	/* Without a time limit, the guest may be stopped in a debugger for as long as it takes. */
+	uint64_t limit = w->end_ns == DEADLINE_NEVER ? DEADLINE_NEVER : deadline_in(SILENT_MS);
 
 	for (;;) {
 		bool started = w->started;
@@ -190,7 +197,7 @@ dial_try(struct wait *w, const struct address *address, struct error *err)
 	if (fd >= 0)
 		client = ttrpc_client_new(fd, err);
 	if (client && dial_call(w->vm, client, &grpc__health__descriptor, "Check", &q.base,
-				left < CHECK_MS ? left : CHECK_MS, true, err) == 0)
+				left >= 0 && left > CHECK_MS ? CHECK_MS : left, true, err) == 0)
 		return client;
 	ttrpc_client_free(client);
 	return NULL;

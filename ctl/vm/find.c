@@ -5,17 +5,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ctl/vm/progress.h"
 #include "ctl/vm/spawn.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
@@ -30,8 +29,10 @@ static bool find_in_search_path(char *out, size_t size, const char *name, find_a
 				void *data);
 static bool find_virtiofsd_accept(const char *path, void *data);
 static int find_memo_path(char *out, size_t size);
+static bool find_kvm_can_be_tried(enum vm_arch arch, char *why, size_t size);
 static bool find_kvm_boots(enum vm_arch arch, const char *qemu, const char *kernel,
-			   const char *initrd);
+			   const char *initrd, char *why, size_t size);
+static void find_last_line(char *text, char *out, size_t size);
 
 /* Writes the directory of the running executable. */
 static int
@@ -151,23 +152,15 @@ find_virtiofsd_accept(const char *path, void *data)
 {
 	static const char current[] = "virtiofsd ", old[] = "virtiofsd version ";
 	struct find_rejected *rejected = data;
-	auto_close int out = memfd_create("version", MFD_CLOEXEC);
 	char text[64] = "";
 	struct error ignored = ERROR_INIT;
 	struct argv a = { 0 };
-	int status = -1;
-	pid_t pid;
 
 	argv_add(&a, "%s", path);
 	argv_add(&a, "--version");
-	pid = out < 0 ? -1 : spawn(&a, out, -1, &ignored);
+	if (spawn_read(&a, VERSION_MS, text, sizeof(text), &ignored) != 0)
+		text[0] = '\0';
 	argv_release(&a);
-	if (pid > 0 && !wait_for(pid, VERSION_MS, &status)) {
-		(void)kill(pid, SIGKILL);
-		(void)waitpid(pid, &status, 0);
-	}
-	if (pid > 0 && status == 0)
-		(void)pread(out, text, sizeof(text) - 1, 0);
 	if (strncmp(text, current, sizeof(current) - 1) == 0 && text[sizeof(current) - 1] >= '0' &&
 	    text[sizeof(current) - 1] <= '9')
 		return true;
@@ -197,29 +190,61 @@ find_guest_file(const char *name, char *out, size_t size, struct error *err)
 			 name);
 }
 
-const char *
-find_accel(enum vm_arch arch, const char *qemu, const char *kernel, const char *initrd)
+void
+find_accel(enum vm_arch arch, const char *qemu, const char *kernel, const char *initrd, bool again,
+	   struct find_accel *out)
+{
+	char memo[PATH_MAX + 128], text[3 * PATH_MAX + sizeof(out->why)];
+	char tried[2 * PATH_MAX + 8], why[sizeof(out->why) - 40] = "";
+	bool have_memo = find_memo_path(memo, sizeof(memo)) == 0;
+	auto_close int fd = -1;
+
+	*out = (struct find_accel){ .name = "tcg" };
+	if (!find_kvm_can_be_tried(arch, out->why, sizeof(out->why)))
+		return;
+	(void)snprintf(tried, sizeof(tried), "tcg\n%s\n%s\n", qemu, kernel);
+	if (have_memo && !again && read_text_at(AT_FDCWD, memo, text, sizeof(text)) > 0) {
+		if (strcmp(text, "kvm") == 0) {
+			out->name = "kvm";
+			return;
+		}
+		if (strncmp(text, tried, strlen(tried)) == 0) {
+			(void)snprintf(out->why, sizeof(out->why), "%.*s",
+				       (int)sizeof(out->why) - 1, text + strlen(tried));
+			return;
+		}
+	}
+	progress_step("trying KVM");
+	if (find_kvm_boots(arch, qemu, kernel, initrd, why, sizeof(why)))
+		out->name = "kvm";
+	else
+		(void)snprintf(out->why, sizeof(out->why), "/dev/kvm could not start a VM: %s",
+			       why);
+	if (!have_memo)
+		return;
+	fd = open(memo, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd >= 0 && strcmp(out->name, "kvm") == 0)
+		(void)write_full(fd, "kvm", 3);
+	else if (fd >= 0)
+		(void)dprintf(fd, "%s%s", tried, out->why);
+}
+
+/* Returns whether this machine may have KVM for the guest's architecture, and the reason if not. */
+static bool
+find_kvm_can_be_tried(enum vm_arch arch, char *why, size_t size)
 {
 	struct utsname here;
-	char memo[PATH_MAX + 128], text[16];
-	bool have_memo = find_memo_path(memo, sizeof(memo)) == 0;
-	const char *answer = "tcg";
+	auto_close int fd = -1;
 
-	if (uname(&here) < 0 || strcmp(here.machine, find_arch_name(arch)) != 0 ||
-	    access("/dev/kvm", R_OK | W_OK) < 0)
-		return answer;
-	if (have_memo && read_text_at(AT_FDCWD, memo, text, sizeof(text)) > 0)
-		return strcmp(text, "kvm") == 0 ? "kvm" : "tcg";
-	if (find_kvm_boots(arch, qemu, kernel, initrd))
-		answer = "kvm";
-	if (have_memo) {
-		auto_close int fd =
-			open(memo, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-		if (fd >= 0)
-			(void)write_full(fd, answer, strlen(answer));
+	if (uname(&here) < 0 || strcmp(here.machine, find_arch_name(arch)) != 0) {
+		(void)snprintf(why, size, "the guest is of another architecture, %s",
+			       find_arch_name(arch));
+		return false;
 	}
-	return answer;
+	fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		(void)snprintf(why, size, "failed to open /dev/kvm: %s", strerror(errno));
+	return fd >= 0;
 }
 
 /* Writes the path of a file whose name holds the boot id of this machine: the result may change
@@ -243,21 +268,17 @@ find_memo_path(char *out, size_t size)
 	return (size_t)snprintf(out, size, "%s/tatami-accel-%s", dir, boot) < size ? 0 : -1;
 }
 
-/* Returns whether a VM with this kernel reaches its first console output under KVM. */
+/* Returns whether a VM with this kernel reaches its first console output under KVM, and the reason
+ * if not. */
 static bool
-find_kvm_boots(enum vm_arch arch, const char *qemu, const char *kernel, const char *initrd)
+find_kvm_boots(enum vm_arch arch, const char *qemu, const char *kernel, const char *initrd,
+	       char *why, size_t size)
 {
-	char log[] = "/tmp/tatami-kvm-XXXXXX";
-	auto_close int fd = mkostemp(log, O_CLOEXEC);
+	char said[16384];
 	struct argv a = { 0 };
 	struct error err = ERROR_INIT;
-	struct stat st = { 0 };
-	pid_t pid;
-	int status = 0;
-	bool ended;
+	int status;
 
-	if (fd < 0)
-		return false;
 	argv_add(&a, "%s", qemu);
 	for (const char *const *s =
 		     (const char *const[]){ "-nodefaults", "-no-user-config", "-no-reboot",
@@ -280,16 +301,36 @@ find_kvm_boots(enum vm_arch arch, const char *qemu, const char *kernel, const ch
 		 arch == VM_AARCH64 ? "ttyAMA0" : "ttyS0");
 	argv_add(&a, "-serial");
 	argv_add(&a, "stdio");
-	pid = spawn(&a, fd, -1, &err);
+	status = spawn_read(&a, KVM_TRIAL_MS, said, sizeof(said), &err);
 	argv_release(&a);
-	ended = pid > 0 && wait_for(pid, KVM_TRIAL_MS, &status);
-	if (pid > 0 && !ended) {
-		(void)kill(pid, SIGKILL);
-		(void)waitpid(pid, &status, 0);
-	}
-	(void)fstat(fd, &st);
-	(void)unlink(log);
-	return ended && WIFEXITED(status) && WEXITSTATUS(status) == 0 && st.st_size > 0;
+	if (status == 0 && said[0])
+		return true;
+	if (status < 0 && err.code == ERROR_DEADLINE_EXCEEDED)
+		(void)snprintf(why, size, "the guest of a trial did not end within %d s",
+			       KVM_TRIAL_MS / 1000);
+	else if (status < 0)
+		(void)snprintf(why, size, "%.*s", (int)size - 1, err.msg);
+	else if (status == 0)
+		(void)snprintf(why, size, "the guest of a trial printed nothing");
+	else
+		find_last_line(said, why, size);
+	/* The last line of a program that aborted may be about something else. */
+	if (status > 0 && WIFSIGNALED(status))
+		(void)snprintf(why + strlen(why), size - strlen(why), " (signal %d)",
+			       WTERMSIG(status));
+	return false;
+}
+
+/* Copies the last line that is not empty. */
+static void
+find_last_line(char *text, char *out, size_t size)
+{
+	char *line;
+
+	while ((line = strrchr(text, '\n')) && !line[1])
+		*line = '\0';
+	line = line ? line + 1 : text;
+	(void)snprintf(out, size, "%.*s", (int)size - 1, *line ? line : "QEMU failed");
 }
 
 static const char *const find_arch_names[] = {

@@ -23,10 +23,19 @@ int find_virtiofsd(const char *given, char *out, size_t size, struct error *err)
  * or in /usr/lib/tatami. */
 int find_guest_file(const char *name, char *out, size_t size, struct error *err);
 
-/* Returns "kvm" if a trial boot of this kernel succeeded, else "tcg", as always for the kernel of
- * another architecture. An openable /dev/kvm is not sufficient. The result is cached per boot of
- * this machine in the user's cache directory. */
-const char *find_accel(enum vm_arch arch, const char *qemu, const char *kernel, const char *initrd);
+/* The accelerator of a VM. */
+struct find_accel {
+	/* "kvm" or "tcg" */
+	const char *name;
+	/* the reason for not using KVM, or "" */
+	char why[256];
+};
+
+/* Finds out whether KVM can be used: it is if a trial boot of this kernel succeeds. An openable
+ * /dev/kvm is not sufficient. Success is remembered until this machine boots again, failure as well
+ * unless QEMU or kernel are others; with `again`, nothing that was remembered counts. */
+void find_accel(enum vm_arch arch, const char *qemu, const char *kernel, const char *initrd,
+		bool again, struct find_accel *out);
 
 /* Stores the architecture of this name, which is that of uname(1). Returns whether it is known. */
 bool find_arch(const char *name, enum vm_arch *out);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -102,4 +103,30 @@ wait_for(pid_t pid, int timeout_ms, int *status)
 	if (fd < 0 || poll(&p, 1, timeout_ms) <= 0)
 		return waitpid(pid, status, WNOHANG) == pid;
 	return waitpid(pid, status, 0) == pid;
+}
+
+int
+spawn_read(const struct argv *a, int timeout_ms, char *out, size_t size, struct error *err)
+{
+	auto_close int said = memfd_create("said", MFD_CLOEXEC);
+	int status = 0;
+	ssize_t n;
+	pid_t pid;
+
+	out[0] = '\0';
+	if (said < 0)
+		return error_sys(err, "failed to make a file for the output of a program");
+	pid = spawn(a, said, -1, err);
+	if (pid < 0)
+		return -1;
+	if (!wait_for(pid, timeout_ms, &status)) {
+		(void)kill(-pid, SIGKILL);
+		(void)kill(pid, SIGKILL);
+		(void)waitpid(pid, &status, 0);
+		return error_set(err, ERROR_DEADLINE_EXCEEDED, "%s did not end within %d ms",
+				 a->items[0], timeout_ms);
+	}
+	n = pread(said, out, size - 1, 0);
+	out[n > 0 ? n : 0] = '\0';
+	return status;
 }

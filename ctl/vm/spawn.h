@@ -28,3 +28,7 @@ pid_t spawn(const struct argv *a, int log_fd, int pass_fd, struct error *err);
 
 /* Waits up to timeout_ms for a child. Returns true and sets *status if it has ended. */
 bool wait_for(pid_t pid, int timeout_ms, int *status);
+
+/* Runs a program to its end, and stores the beginning of what it prints. A program that takes
+ * longer than timeout_ms is killed. Returns its status as waitpid(2) does, or -1 and err. */
+int spawn_read(const struct argv *a, int timeout_ms, char *out, size_t size, struct error *err);

@@ -30,6 +30,7 @@
 #include "ctl/vm/find.h"
 #include "ctl/vm/initrd.h"
 #include "ctl/vm/programs.h"
+#include "ctl/vm/progress.h"
 #include "ctl/vm/qemu.h"
 #include "ctl/vm/tempdir.h"
 #include "lib/cleanup.h"
@@ -90,7 +91,7 @@ vm_make_directory(struct vm *vm, const char *dir, struct error *err)
 static int
 vm_start_all(struct vm *vm, struct vm_options *o, struct error *err)
 {
-	char qemu[PATH_MAX], initrd[PATH_MAX + 32];
+	char qemu[PATH_MAX], initrd[PATH_MAX + 32], remark[sizeof(vm->accel.why) + 16];
 	struct qemu_parts parts = { .qemu = qemu, .dir = vm->dir, .vhost_fd = -1 };
 	const char *arch = find_arch_name(o->arch);
 	struct argv a = { 0 };
@@ -98,6 +99,7 @@ vm_start_all(struct vm *vm, struct vm_options *o, struct error *err)
 	int r;
 
 	(void)snprintf(program, sizeof(program), "qemu-system-%s", arch);
+	progress_step("preparing the devices");
 	if (find_program(program, qemu, sizeof(qemu), err) < 0 ||
 	    vm_prepare_shares(vm, o, err) < 0 || vm_check_ports(o, err) < 0)
 		return -1;
@@ -110,7 +112,15 @@ vm_start_all(struct vm *vm, struct vm_options *o, struct error *err)
 					  o->agent_binary);
 		parts.initrd = initrd;
 	}
-	parts.accel = o->accel ? o->accel : find_accel(o->arch, qemu, o->kernel, o->initrd);
+	if (o->accel)
+		vm->accel.name = o->accel;
+	else
+		find_accel(o->arch, qemu, o->kernel, o->initrd, false, &vm->accel);
+	parts.accel = vm->accel.name;
+	(void)snprintf(remark, sizeof(remark), "%s%s%s", vm->accel.name,
+		       vm->accel.why[0] ? ": " : "", vm->accel.why);
+	progress_remark(remark);
+	progress_step("starting QEMU");
 	if (vm_start_vsock(vm, &parts, err) < 0)
 		return -1;
 	for (unsigned int i = 0; i < o->n_shares; i++)

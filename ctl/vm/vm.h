@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ctl/vm/find.h"
 #include "ctl/vm/programs.h"
 #include "ctl/vm/vm_options.h"
 #include "lib/error.h"
@@ -21,6 +22,7 @@ struct vm {
 	char address[256];
 	/* file with the output of the guest's console */
 	char console[PATH_MAX];
+	struct find_accel accel;
 	struct programs programs;
 	/* monotonic start time of QEMU */
 	uint64_t started_ns;
