@@ -6,12 +6,14 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ctl/vm/progress.h"
 #include "lib/cleanup.h"
 #include "lib/sys.h"
 
@@ -37,6 +39,7 @@ programs_start(struct programs *p, enum program_slot slot, const char *name, str
 	struct program *program = &p->list[slot];
 	char path[PATH_MAX + 32];
 	auto_close int log = -1;
+	off_t said;
 	pid_t pid;
 
 	(void)snprintf(path, sizeof(path), "%s/%s.log", p->dir, name);
@@ -46,11 +49,14 @@ programs_start(struct programs *p, enum program_slot slot, const char *name, str
 		argv_release(a);
 		return -1;
 	}
+	/* The first line of the log. */
+	argv_write(a, log);
+	said = lseek(log, 0, SEEK_END);
 	pid = spawn(a, log, pass_fd, err);
 	argv_release(a);
 	if (pid < 0)
 		return -1;
-	*program = (struct program){ .pid = pid, .pidfd = sys_pidfd_open(pid, 0) };
+	*program = (struct program){ .pid = pid, .pidfd = sys_pidfd_open(pid, 0), .said = said };
 	(void)snprintf(program->name, sizeof(program->name), "%s", name);
 	if (program->pidfd < 0 || epoll_ctl(p->end_fd, EPOLL_CTL_ADD, program->pidfd, &e) < 0)
 		return error_sys(err, "failed to watch %s", name);
@@ -96,7 +102,29 @@ programs_wait(struct programs *p, enum program_slot slot, int timeout_ms)
 	return true;
 }
 
-/* Reads the last lines of a program's log into one line, with "; " between them. */
+/* Prints the log of a program: its command line and all it said, if it said anything. */
+static void
+programs_print_log(const struct programs *p, const struct program *program)
+{
+	char path[PATH_MAX + 32];
+	auto_free char *text = NULL;
+	size_t size = 0;
+	FILE *log;
+
+	(void)snprintf(path, sizeof(path), "%s/%s.log", p->dir, program->name);
+	log = fopen(path, "re");
+	if (!log)
+		return;
+	if (getdelim(&text, &size, '\0', log) > program->said) {
+		progress_end();
+		(void)fprintf(stderr, "--- the command line of %s, and all it said ---\n%s---\n",
+			      program->name, text);
+	}
+	(void)fclose(log);
+}
+
+/* Reads the last lines of a program's log, without its command line, into one line, with "; "
+ * between them. */
 static void
 programs_log_tail(const struct programs *p, const struct program *program, char *out, size_t size)
 {
@@ -110,11 +138,11 @@ programs_log_tail(const struct programs *p, const struct program *program, char 
 	(void)snprintf(path, sizeof(path), "%s/%s.log", p->dir, program->name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	end = fd >= 0 ? lseek(fd, 0, SEEK_END) : 0;
-	at = end > LOG_TAIL ? end - LOG_TAIL : 0;
+	at = end > program->said + LOG_TAIL ? end - LOG_TAIL : program->said;
 	n = fd >= 0 ? pread(fd, text, LOG_TAIL, at) : 0;
 	text[n > 0 ? n : 0] = '\0';
 	/* Without the rest of a line, unless the line is all there is. */
-	if (at > 0 && strchr(text, '\n') && strchr(text, '\n')[1])
+	if (at > program->said && strchr(text, '\n') && strchr(text, '\n')[1])
 		line = strchr(text, '\n') + 1;
 	for (line = strtok_r(line, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		if (len < size)
@@ -129,6 +157,8 @@ programs_describe(const struct programs *p, const struct program *program, char 
 	char tail[LOG_TAIL * 2];
 	int n;
 
+	if (program->status != 0)
+		programs_print_log(p, program);
 	programs_log_tail(p, program, tail, sizeof(tail));
 	n = snprintf(out, size,
 		     WIFSIGNALED(program->status) ? "%s was killed by signal %d"

@@ -26,6 +26,8 @@ struct program {
 	pid_t pid;
 	int pidfd;
 	bool has_ended;
+	/* length of the beginning of the log, which is the command line */
+	off_t said;
 	/* as of waitpid(2), once it has ended */
 	int status;
 };
@@ -53,13 +55,14 @@ int programs_wait_socket(struct programs *p, enum program_slot slot, const char 
  * whether it has ended. */
 bool programs_wait(struct programs *p, enum program_slot slot, int timeout_ms);
 
-/* Sets an error with the status of a program that has ended, and the end of its log. Returns -1. */
+/* Sets an error with the status of a program that has ended, and the end of its log. Prints the
+ * whole log on standard error, if it failed and said anything. Returns -1. */
 int programs_explain(const struct programs *p, enum program_slot slot, struct error *err);
 
 /*
  * Returns whether QEMU has ended, or a program that QEMU cannot do without, and sets *why, with
- * each that failed. The programs end with code 0 when QEMU ends: after the first of them, waits a
- * moment for QEMU.
+ * each that failed, whose logs it prints. The programs end with code 0 when QEMU ends: after the
+ * first of them, waits a moment for QEMU.
  */
 bool programs_have_ended(struct programs *p, struct error *why);
 

@@ -49,6 +49,32 @@ argv_release(struct argv *a)
 	*a = (struct argv){ 0 };
 }
 
+void
+argv_write(const struct argv *a, int fd)
+{
+	for (size_t i = 0; i < a->n; i++) {
+		const char *s = a->items[i];
+		size_t plain = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+					 "0123456789%+,-./:=@_");
+
+		(void)dprintf(fd, "%s", i ? " " : "");
+		if (s[0] && !s[plain]) {
+			(void)dprintf(fd, "%s", s);
+			continue;
+		}
+		(void)dprintf(fd, "'");
+		for (; *s; s += strcspn(s, "'")) {
+			if (*s == '\'') {
+				(void)dprintf(fd, "'\\''");
+				s++;
+			}
+			(void)dprintf(fd, "%.*s", (int)strcspn(s, "'"), s);
+		}
+		(void)dprintf(fd, "'");
+	}
+	(void)dprintf(fd, "\n");
+}
+
 pid_t
 spawn(const struct argv *a, int log_fd, int pass_fd, struct error *err)
 {

@@ -21,6 +21,9 @@ struct argv {
 void argv_add(struct argv *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void argv_release(struct argv *a);
 
+/* Writes the arguments as one line of a shell. */
+void argv_write(const struct argv *a, int fd);
+
 /* Starts a->items[0] with stdin from /dev/null and stdout and stderr to log_fd (-1: inherited).
  * All other fds except pass_fd (-1: none) are closed, and the kernel kills the program when the
  * caller dies. Returns the pid, or -1 and err. */
