@@ -88,7 +88,7 @@ boot_in_background(struct run_options *o, const char *command)
 		(void)snprintf(name, sizeof(name), "vm-%d", (int)getpid());
 		o->name = name;
 	}
-	if (!o->quiet)
+	if (!o->quiet && !o->vm.gdb)
 		progress_begin();
 	r = state_dir(o->name, dir, sizeof(dir), &err);
 	if (r == 0)

@@ -153,7 +153,7 @@ pod_run(struct pod_vm *p, const char *file, struct error *err)
 			p->name[n - 1] = '\0';
 		p->o->name = p->name;
 	}
-	if (!p->o->quiet)
+	if (!p->o->quiet && !p->o->vm.gdb)
 		progress_begin();
 	r = state_dir(p->o->name, dir, sizeof(dir), err);
 	if (r == 0)

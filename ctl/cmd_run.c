@@ -52,7 +52,7 @@ cmd_run(int argc, char **argv)
 		return boot_in_background(o, "run");
 	options_print_note(o, "run");
 	single_vm_block_signals();
-	if (!o->quiet)
+	if (!o->quiet && !o->vm.gdb)
 		progress_begin();
 	code = single_vm_start(p, o, NULL, &err);
 	progress_end();

@@ -72,6 +72,10 @@ enum {
 	OPT_RM,
 	OPT_LOG_SIZE,
 	OPT_LOG_FILES,
+	OPT_GDB,
+	OPT_DEBUG_CONSOLE,
+	OPT_BOOT_TIMEOUT,
+	OPT_CALL_TIMEOUT,
 };
 
 static const struct option long_options[] = {
@@ -113,6 +117,8 @@ static const struct option long_options[] = {
 	{ "root-nvdimm", no_argument, NULL, OPT_ROOT_NVDIMM },
 	{ "root-parameters", required_argument, NULL, OPT_ROOT_PARAMETERS },
 	{ "agent-binary", required_argument, NULL, OPT_AGENT },
+	{ "gdb", no_argument, NULL, OPT_GDB },
+	{ "debug-console", no_argument, NULL, OPT_DEBUG_CONSOLE },
 	{ "append", required_argument, NULL, OPT_APPEND },
 	{ "log", required_argument, NULL, OPT_LOG },
 	{ "accel", required_argument, NULL, OPT_ACCEL },
@@ -287,6 +293,10 @@ options_flag(struct run_options *o, int opt)
 		return &o->vm.root_nvdimm;
 	case OPT_ICOUNT:
 		return &o->vm.icount;
+	case OPT_GDB:
+		return &o->vm.gdb;
+	case OPT_DEBUG_CONSOLE:
+		return &o->vm.debug_console;
 	case OPT_NIC:
 		return &o->vm.nic;
 	case OPT_NO_NETWORK:

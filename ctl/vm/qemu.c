@@ -107,6 +107,11 @@ qemu_argv(struct argv *a, const struct vm_options *o, const struct qemu_parts *p
 	argv_add(a, "chardev:console");
 	argv_add(a, "-qmp");
 	argv_add(a, "unix:%s/qmp.sock,server=on,wait=off", qemu_escaped(dir, p->dir));
+	if (o->gdb) {
+		argv_add(a, "-S");
+		argv_add(a, "-gdb");
+		argv_add(a, "unix:%s/gdb.sock,server=on,wait=off", qemu_escaped(dir, p->dir));
+	}
 	qemu_add_device(a, o, "virtio-rng", 3, "%s", "");
 	qemu_add_vsock(a, o, p);
 	qemu_add_nic(a, o, p->dir);

@@ -49,6 +49,7 @@ static int vm_start_vsock(struct vm *vm, struct qemu_parts *parts, struct error 
 static int vm_start_virtiofsd(struct vm *vm, const struct vm_options *o, unsigned int i,
 			      struct error *err);
 static int vm_start_passt(struct vm *vm, const struct vm_options *o, struct error *err);
+static void vm_print_gdb(const struct vm *vm, const struct vm_options *o);
 static int vm_explain_network(const struct vm_options *o, struct error *err);
 static int vm_check_ports(const struct vm_options *o, struct error *err);
 
@@ -139,7 +140,34 @@ vm_start_all(struct vm *vm, struct vm_options *o, struct error *err)
 		programs_explain(&vm->programs, PROGRAM_QEMU, err);
 		return vm_explain_network(o, err);
 	}
+	if (o->gdb)
+		vm_print_gdb(vm, o);
 	return 0;
+}
+
+/* Prints how gdb is attached to the VM, which waits for it. */
+static void
+vm_print_gdb(const struct vm *vm, const struct vm_options *o)
+{
+	struct error ignored = ERROR_INIT;
+	char vmlinux[PATH_MAX], socket_path[PATH_MAX + 16], head[4] = "";
+	auto_close int fd = open(o->kernel, O_RDONLY | O_CLOEXEC);
+	struct argv a = { 0 };
+
+	(void)snprintf(socket_path, sizeof(socket_path), "%s/gdb.sock", vm->dir);
+	argv_add(&a, "gdb");
+	argv_add(&a, "-ex");
+	argv_add(&a, "target remote %s", socket_path);
+	/* An uncompressed kernel has its own symbols, if any. */
+	if (fd >= 0 && pread(fd, head, sizeof(head), 0) == sizeof(head) &&
+	    memcmp(head, "\177ELF", sizeof(head)) == 0)
+		argv_add(&a, "%s", o->kernel);
+	else if (find_guest_file("vmlinux", vmlinux, sizeof(vmlinux), &ignored) == 0)
+		argv_add(&a, "%s", vmlinux);
+	(void)fprintf(stderr, "tatamictl: the VM waits for gdb, and `continue` in it:\n");
+	(void)fflush(stderr);
+	argv_write(&a, STDERR_FILENO);
+	argv_release(&a);
 }
 
 /* Names what is missing if QEMU does not know the kind of network. Returns -1. */

@@ -68,6 +68,10 @@ struct vm_options {
 	const char *agent_binary;
 	/* static binary to use as init with agent_binary */
 	const char *init_binary;
+	/* the agent offers its debug console at DEBUG_CONSOLE_PORT */
+	bool debug_console;
+	/* the VM waits for gdb, at the socket gdb.sock in its directory */
+	bool gdb;
 	/* additional kernel parameters, or NULL */
 	const char *append;
 	/* disk to boot from, read-only, instead of the initrd; or NULL */
