@@ -26,7 +26,7 @@ _tatamictl()
 		--kernel --initrd --root-image --root-nvdimm --root-parameters --agent-binary --nic --network --no-network --publish --no-container --append --arch
 		--machine
 		--qemu-arg --log
-		--accel --icount --timing --verbose --help'
+		--accel --icount --boot-timeout --timeout --quiet --timing --verbose --help'
 
 	COMPREPLY=()
 	if test "$COMP_CWORD" = 1; then

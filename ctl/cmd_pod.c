@@ -27,9 +27,8 @@
 #include "lib/path.h"
 #include "lib/ttrpc/client.h"
 
-#define BOOT_TIMEOUT_MS  180000
-#define READY_TIMEOUT_MS 120000
-#define STOP_GRACE_MS    10000
+/* Time for the guest to power off after DestroySandbox, before QEMU is killed. */
+#define STOP_GRACE_MS 10000
 
 static const char usage[] =
 	"usage: tatamictl pod [--name NAME] [--image IMAGE=DIR]... [options of boot] FILE\n"
@@ -226,10 +225,11 @@ pod_boot(void *self, const char *dir, struct error *err)
 	p->spec = (struct podspec){
 		.m = &p->m, .vm = &p->o->vm, .writable = p->o->writable, .dir = p->vm.dir
 	};
-	p->spec.client = dial_agent(&p->vm, BOOT_TIMEOUT_MS, err);
+	p->spec.client = dial_agent(&p->vm, p->o->vm.boot_timeout_ms, err);
 	if (p->spec.client && podspec_sandbox(&p->spec, err) == 0)
 		p->run = podrun_new(&p->spec, p->vm.dir, &p->o->log, err);
-	if (p->run && podrun_start(p->run, READY_TIMEOUT_MS, err) == 0)
+	progress_step("starting the containers");
+	if (p->run && podrun_start(p->run, p->o->vm.boot_timeout_ms, err) == 0)
 		return 0;
 	pod_end(p);
 	return -1;

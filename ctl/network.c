@@ -7,8 +7,6 @@
 #include "lib/cleanup.h"
 #include "lib/ttrpc/client.h"
 
-#define CALL_TIMEOUT_MS 60000
-
 static char *
 network_text(const char *s)
 {
@@ -16,11 +14,11 @@ network_text(const char *s)
 }
 
 static int
-network_call(struct ttrpc_client *client, const char *method, const ProtobufCMessage *request,
-	     struct error *err)
+network_call(struct ttrpc_client *client, const struct vm_options *vm, const char *method,
+	     const ProtobufCMessage *request, struct error *err)
 {
 	if (ttrpc_client_call(client, &grpc__agent_service__descriptor, method, request,
-			      CALL_TIMEOUT_MS, NULL, err) < 0)
+			      vm->call_timeout_ms, NULL, err) < 0)
 		return error_wrap(err, "failed to configure the network card: %s", method);
 	return 0;
 }
@@ -58,9 +56,9 @@ network_configure(struct ttrpc_client *client, const struct vm_options *vm, stru
 	all.routes = list;
 	all.n_routes = ARRAY_LEN(list);
 	routes.routes = &all;
-	if (network_call(client, "UpdateInterface", &update.base, err) < 0)
+	if (network_call(client, vm, "UpdateInterface", &update.base, err) < 0)
 		return -1;
-	return network_call(client, "UpdateRoutes", &routes.base, err);
+	return network_call(client, vm, "UpdateRoutes", &routes.base, err);
 }
 
 int

@@ -123,6 +123,8 @@ static const struct option long_options[] = {
 	{ "log", required_argument, NULL, OPT_LOG },
 	{ "accel", required_argument, NULL, OPT_ACCEL },
 	{ "icount", no_argument, NULL, OPT_ICOUNT },
+	{ "boot-timeout", required_argument, NULL, OPT_BOOT_TIMEOUT },
+	{ "timeout", required_argument, NULL, OPT_CALL_TIMEOUT },
 	{ "timing", no_argument, NULL, OPT_TIMING },
 	{ "verbose", no_argument, NULL, OPT_VERBOSE },
 	{ "quiet", no_argument, NULL, 'q' },
@@ -183,6 +185,11 @@ options_parse(struct run_options *o, int argc, char **argv, enum options_for com
 	}
 	o->container.args = argv + optind;
 	o->vm.configure_nic &= !o->no_network && !o->no_container;
+	/* A VM that is stopped in gdb answers when it is continued. */
+	if (!o->vm.boot_timeout_ms)
+		o->vm.boot_timeout_ms = o->vm.gdb ? -1 : BOOT_TIMEOUT_S * 1000;
+	if (!o->vm.call_timeout_ms)
+		o->vm.call_timeout_ms = o->vm.gdb ? -1 : CALL_TIMEOUT_S * 1000;
 	if (o->vm.icount)
 		o->vm.accel = o->vm.accel ? o->vm.accel : "tcg";
 	o->n_default_env = 1;
@@ -587,6 +594,10 @@ options_parse_one(struct run_options *o, int opt, char *arg, struct error *err)
 					    &o->vm.max_memory_mib, err);
 	case OPT_MAX_CPUS:
 		return options_parse_number("--max-cpus", arg, 1, 240, &o->vm.max_cpus, err);
+	case OPT_BOOT_TIMEOUT:
+		return options_parse_seconds("--boot-timeout", arg, &o->vm.boot_timeout_ms, err);
+	case OPT_CALL_TIMEOUT:
+		return options_parse_seconds("--timeout", arg, &o->vm.call_timeout_ms, err);
 	case OPT_ATTACH:
 		return options_parse_attach(o, arg, err);
 	case OPT_ARCH:

@@ -13,6 +13,10 @@
 #include "ctl/vm/vm.h"
 #include "lib/error.h"
 
+/* time limits unless others are given: of a boot, and of the reply to a call */
+#define BOOT_TIMEOUT_S 180
+#define CALL_TIMEOUT_S 60
+
 #define OPTIONS_ENV_MAX    64
 #define ATTACH_MAX         8
 #define OPTIONS_IMAGES_MAX 16

@@ -89,6 +89,12 @@ const char options_help[] =
 	"  --log LEVEL            log level of the agent (error, warn, info, debug)\n"
 	"  --accel kvm|tcg        (default: kvm if a quick trial boots a guest with it)\n"
 	"  --icount               count guest instructions as time (tcg only)\n"
+	"  --boot-timeout SECONDS time for the agent to answer and, of a pod, for its containers\n"
+	"                         to be ready (default 180)\n"
+	"  --timeout SECONDS      time for the reply to a call to the agent (default 60)\n"
+	"  -q, --quiet            print neither progress nor notes\n"
+	"  --gdb                  let the VM wait for gdb, and print the command that attaches\n"
+	"                         it; there are no time limits then, unless given\n"
 	"  --timing               print a timeline on stderr\n"
 	"  --verbose              print the guest's console on failure\n"
 	"  -h, --help             print this\n";

@@ -17,10 +17,9 @@
 #include "lib/deadline.h"
 #include "lib/ttrpc/client.h"
 
-#define BOOT_TIMEOUT_MS 180000
-#define CALL_TIMEOUT_MS 60000
-#define STOP_GRACE_MS   10000
-#define REQUEST_MAX     (1u << 20)
+/* Time for each of the last calls, and for the guest to power off, before QEMU is killed. */
+#define STOP_GRACE_MS 10000
+#define REQUEST_MAX   (1u << 20)
 
 static int single_make_container(struct single_vm *p, struct run_options *o, struct arena *a,
 				 struct error *err);
@@ -57,7 +56,7 @@ single_vm_start(struct single_vm *p, struct run_options *o, const char *dir, str
 	p->timeline.vm = p->vm.started_ns;
 	p->is_recorded = dir != NULL;
 	arena_init(&a, REQUEST_MAX);
-	p->client = dial_agent(&p->vm, BOOT_TIMEOUT_MS, err);
+	p->client = dial_agent(&p->vm, o->vm.boot_timeout_ms, err);
 	r = p->client ? 0 : -1;
 	if (r == 0) {
 		p->timeline.agent = monotonic_ns();
@@ -95,14 +94,15 @@ single_make_container(struct single_vm *p, struct run_options *o, struct arena *
 		return -1;
 	if (p->is_recorded && record_request(p->vm.dir, container, err) < 0)
 		return -1;
-	if (single_call(p, "CreateSandbox", &sandbox->base, CALL_TIMEOUT_MS, true, err) < 0)
+	if (single_call(p, "CreateSandbox", &sandbox->base, o->vm.call_timeout_ms, true, err) < 0)
 		return -1;
 	p->timeline.sandbox = monotonic_ns();
-	if (single_call(p, "CreateContainer", &container->base, CALL_TIMEOUT_MS, true, err) < 0)
+	if (single_call(p, "CreateContainer", &container->base, o->vm.call_timeout_ms, true, err) <
+	    0)
 		return -1;
 	p->timeline.created = monotonic_ns();
 	start.container_id = (char *)(uintptr_t)SINGLE_VM_CONTAINER;
-	if (single_call(p, "StartContainer", &start.base, CALL_TIMEOUT_MS, true, err) < 0)
+	if (single_call(p, "StartContainer", &start.base, o->vm.call_timeout_ms, true, err) < 0)
 		return -1;
 	p->timeline.started = monotonic_ns();
 	return 0;

@@ -34,7 +34,6 @@
 #include "lib/ttrpc/client.h"
 
 #define CHUNK       (64u << 10)
-#define CALL_MS     60000
 #define REQUEST_MAX (1u << 20)
 /* Delays before a restart: doubled each time, and from the beginning after a long run. */
 #define RESTART_MIN_MS 500
@@ -151,7 +150,7 @@ static int
 podrun_call(struct podrun *p, const char *method, const void *request, struct error *err)
 {
 	return ttrpc_client_call(p->spec->client, &grpc__agent_service__descriptor, method, request,
-				 CALL_MS, NULL, err);
+				 p->spec->vm->call_timeout_ms, NULL, err);
 }
 
 static void

@@ -20,11 +20,10 @@
 #include "lib/cleanup.h"
 #include "lib/ttrpc/client.h"
 
-#define FILES           SPEC_SHARED "/kubelet"
-#define EMPTY_DIRS      "/run/kata-containers/sandbox/ephemeral"
-#define CALL_TIMEOUT_MS 60000
-#define REQUEST_MAX     (4u << 20)
-#define ID_MAX          160
+#define FILES       SPEC_SHARED "/kubelet"
+#define EMPTY_DIRS  "/run/kata-containers/sandbox/ephemeral"
+#define REQUEST_MAX (4u << 20)
+#define ID_MAX      160
 /* the mounts that each container has: hosts, hostname, resolv.conf */
 #define OWN_MOUNTS 3
 
@@ -42,7 +41,7 @@ podspec_call(const struct podspec *p, const char *method, const ProtobufCMessage
 	     struct error *err)
 {
 	if (ttrpc_client_call(p->client, &grpc__agent_service__descriptor, method, request,
-			      CALL_TIMEOUT_MS, NULL, err) < 0)
+			      p->vm->call_timeout_ms, NULL, err) < 0)
 		return error_wrap(err, "%s", method);
 	return 0;
 }

@@ -85,6 +85,9 @@ struct vm_options {
 	const char *accel;
 	/* agent.log, or NULL */
 	const char *log_level;
+	/* time for the agent to answer and, of a pod, for its containers to be ready; time for the
+	 * reply to each call that creates something; -1: no limit */
+	int boot_timeout_ms, call_timeout_ms;
 	unsigned int memory_mib, cpus;
 	/* maximum with hot-plug; if not above the former, no hot-plug */
 	unsigned int max_memory_mib, max_cpus;
