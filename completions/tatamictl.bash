@@ -23,7 +23,7 @@ _tatamictl()
 	local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD - 1]} i n=0
 	local vm='--rootfs --bundle --entrypoint --stop-signal --writable --scratch --share --virtiofsd --virtiofs-cache --volume --device --in --attach --detach --rm --name --log-size --log-files --tty --interactive --env --cwd --user
 		--hostname --read-only --privileged --guest-proc --memory --cpus --max-memory --max-cpus --hotplug-ports
-		--kernel --initrd --root-image --root-nvdimm --root-parameters --agent-binary --nic --network --no-network --publish --no-container --append --arch
+		--kernel --initrd --root-image --root-nvdimm --root-parameters --agent-binary --nic --network --no-network --publish --no-container --debug-console --gdb --append --arch
 		--machine
 		--qemu-arg --log
 		--accel --icount --boot-timeout --timeout --quiet --timing --verbose --help'
@@ -42,7 +42,7 @@ _tatamictl()
 	rpc:--list)
 		_tatamictl_words "$(_tatamictl_methods)"
 		return ;;
-	*:--timeout|*:--id)
+	*:--timeout|*:--boot-timeout|*:--id|*:--port|console:-n)
 		return ;;
 	pod:--status|plug:--list|run:--in)
 		_tatamictl_words "$(_tatamictl_vms)"
@@ -132,9 +132,9 @@ _tatamictl()
 		_tatamictl_words '--all --force --help' ;;
 	inspect:-*|wait:-*)
 		_tatamictl_words --help ;;
-	logs:*|inspect:*|wait:*|rm:*)
+	logs:*|console:*|inspect:*|wait:*|rm:*)
 		_tatamictl_words "$("${COMP_WORDS[0]}" ps -aq 2>/dev/null)" ;;
-	attach:*|exec:*|stop:*|stats:*)
+	attach:*|exec:*|stop:*|stats:*|shell:*)
 		_tatamictl_words "$(_tatamictl_vms)" ;;
 	rpc:-*)
 		_tatamictl_words '--list --timeout --raw --compact --id --help' ;;

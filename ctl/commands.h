@@ -27,6 +27,9 @@ int exit_code_of(const struct error *err);
 
 int cmd_run(int argc, char **argv);
 int cmd_boot(int argc, char **argv);
+int cmd_check(int argc, char **argv);
+int cmd_console(int argc, char **argv);
+int cmd_shell(int argc, char **argv);
 int cmd_attach(int argc, char **argv);
 int cmd_plug(int argc, char **argv);
 int cmd_unplug(int argc, char **argv);

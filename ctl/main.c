@@ -23,6 +23,8 @@ static const struct {
 	  "connect to the input and output of a container in the background" },
 	{ "exec", cmd_exec, "run another process in the container of a running VM" },
 	{ "logs", cmd_logs, "print the output of a container in the background" },
+	{ "console", cmd_console, "print what the guest of a VM wrote to its console" },
+	{ "shell", cmd_shell, "open a shell in the guest, outside of containers" },
 	{ "stats", cmd_stats, "print processor time, memory and tasks of a container" },
 	{ "inspect", cmd_inspect, "print what is known of a VM as JSON" },
 	{ "wait", cmd_wait, "wait for the end of a VM, and print its exit code" },

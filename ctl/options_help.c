@@ -80,6 +80,7 @@ const char options_help[] =
 	"  --no-network           leave the card unconfigured\n"
 	"  --nic                  add a card as --network user does, but leave it unconfigured\n"
 	"  --no-container         make no call to the agent (only for boot; without --rootfs)\n"
+	"  --debug-console        let the agent offer its debug console to `tatamictl shell`\n"
 	"  --append PARAMETERS    more kernel parameters\n"
 	"  --arch x86_64|aarch64  architecture of the guest (default: that of the kernel image)\n"
 	"  --machine q35|microvm|virt\n"

@@ -206,6 +206,7 @@ qemu_append(char *out, size_t size, const struct vm_options *o, const char *acce
 			   : o->root_nvdimm   ? "root=/dev/pmem0p1 ro rootfstype=ext4 rootflags=dax"
 					      : "root=/dev/vda1 ro rootfstype=ext4 rootwait";
 	bool is_emulated = strcmp(accel, "tcg") == 0, has_virtiofs = false, no_apic_timer;
+	char debug[64] = "";
 
 	for (unsigned int i = 0; i < o->n_shares; i++)
 		has_virtiofs |= o->shares[i].kind == SHARE_VIRTIOFS;
@@ -213,19 +214,24 @@ qemu_append(char *out, size_t size, const struct vm_options *o, const char *acce
 	 * 100 ms of busy waiting (twice that without ACPI). A single processor does as well with
 	 * HPET or the PIT, whose frequencies are known. */
 	no_apic_timer = o->arch == VM_X86_64 && is_emulated && o->cpus == 1 && o->max_cpus <= 1;
+	if (o->debug_console)
+		(void)snprintf(debug, sizeof(debug),
+			       " agent.debug_console agent.debug_console_vport=%d",
+			       DEBUG_CONSOLE_PORT);
 	/* virtiofsd writes files into the guest's memory, which QEMU's translator does not notice:
 	 * it would go on executing its translation of a page's previous content. The kernel clears
 	 * pages when it allocates them with init_on_alloc, and QEMU notices that. */
 	/* The kernel looks for disks at 256 addresses of a SCSI controller. After the boot that
 	 * takes many seconds, in which it would plug in no other device. */
 	(void)snprintf(
-		out, size, "console=%s quiet panic=-1%s%s%s%s%s%s%s%s%s%s",
+		out, size, "console=%s quiet panic=-1%s%s%s%s%s%s%s%s%s%s%s",
 		o->arch == VM_AARCH64 ? "ttyAMA0" : "ttyS0",
 		o->arch == VM_AARCH64 ? "" : " reboot=k no_timer_check tsc=reliable noreplace-smp",
 		no_apic_timer ? " nolapic_timer" : "", o->microvm ? "" : " scsi_mod.scan=async",
 		has_virtiofs && is_emulated ? " init_on_alloc=1" : "", o->root_image ? " " : "",
 		o->root_image ? root : "", o->log_level ? " agent.log=" : "",
-		o->log_level ? o->log_level : "", o->append ? " " : "", o->append ? o->append : "");
+		o->log_level ? o->log_level : "", debug, o->append ? " " : "",
+		o->append ? o->append : "");
 }
 
 static void

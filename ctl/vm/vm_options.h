@@ -11,6 +11,9 @@
 #define VM_QEMU_ARGS   32
 #define VM_PORTS_MAX   8
 
+/* vsock port of the agent's debug console, as Kata's runtimes use it */
+#define DEBUG_CONSOLE_PORT 1026
+
 /* Addresses of the VM's network card behind the NAT of QEMU or passt. */
 #define VM_MAC      "02:00:00:00:00:01"
 #define VM_ADDRESS  "10.0.2.15"

@@ -28,6 +28,12 @@ guest_shell()
 	grep -q 42 "$work/console.out" && grep -q init "$work/console.out"
 }
 
+ctl_shell()
+{
+	printf '%s\n' 'echo $((6 * 7)); ls /; exit' | ctl shell console | tee "$work/console.out"
+	grep -q 42 "$work/console.out" && grep -q init "$work/console.out"
+}
+
 window()
 {
 	typed 'sleep 0.2; stty size'$'\033[8;33;77t' 'stty size; exit' | tee /dev/stderr |
@@ -90,8 +96,9 @@ serial()
 
 shell_image || echo '# the image with a shell cannot be made'
 if ok 'boot with a debug console' boot console --initrd "$work/shell.img" --rootfs "$rootfs" \
-	--append "agent.debug_console agent.debug_console_vport=$console_port KATA_AGENT_LOG_LEVEL=debug"; then
+	--debug-console --append KATA_AGENT_LOG_LEVEL=debug; then
 	ok 'a shell in the guest' guest_shell
+	ok 'tatamictl shell' ctl_shell
 	ok 'the shell is notified of the window size' window
 	ok 'the agent prints its configuration with the source of each value' config
 	ok 'at most four sessions' four

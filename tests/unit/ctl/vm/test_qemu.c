@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "ctl/spec.h"
@@ -625,4 +627,60 @@ Test(ctl_tempdir, sweeps_only_dead_owners)
 	(void)close(b);
 	(void)rmdir(inner);
 	CHECK_EQ(rmdir(base), 0, "nothing else is left");
+}
+
+Test(ctl_qemu, debugging)
+{
+	struct vm_options o = { .kernel = "/k", .memory_mib = 256, .cpus = 1, .gdb = true };
+	struct argv a = { 0 };
+
+	qemu_argv(&a, &o, &parts);
+	CHECK(has(&a, "-S"));
+	CHECK_STR(value_of(&a, "-gdb", 0), "unix:/d/gdb.sock,server=on,wait=off");
+	CHECK(!strstr(value_of(&a, "-append", 0), "debug_console"));
+	argv_release(&a);
+	o.gdb = false;
+	o.debug_console = true;
+	qemu_argv(&a, &o, &parts);
+	CHECK(!has(&a, "-S"));
+	CHECK(strstr(value_of(&a, "-append", 0),
+		     " agent.debug_console agent.debug_console_vport=1026"));
+	argv_release(&a);
+}
+
+Test(ctl_qemu, command_line)
+{
+	auto_close int fd = memfd_create("line", MFD_CLOEXEC);
+	struct argv a = { 0 };
+	char text[200] = "";
+
+	argv_add(&a, "/bin/qemu");
+	argv_add(&a, "-append");
+	argv_add(&a, "a b");
+	argv_add(&a, "%s", "");
+	argv_add(&a, "it's");
+	argv_add(&a, "file,path=/d:1");
+	argv_write(&a, fd);
+	CHECK(pread(fd, text, sizeof(text) - 1, 0) > 0);
+	CHECK_STR(text, "/bin/qemu -append 'a b' '' 'it'\\''s' file,path=/d:1\n");
+	argv_release(&a);
+}
+
+Test(ctl_qemu, output_of_a_program)
+{
+	struct error err = ERROR_INIT;
+	struct argv a = { 0 };
+	char text[8];
+
+	argv_add(&a, "/bin/sh");
+	argv_add(&a, "-c");
+	argv_add(&a, "echo out; echo err >&2; exit 3");
+	CHECK_EQ(WEXITSTATUS(spawn_read(&a, 60000, text, sizeof(text), &err)), 3);
+	CHECK_STR(text, "out\nerr");
+	argv_release(&a);
+	argv_add(&a, "/bin/sleep");
+	argv_add(&a, "1000");
+	CHECK_EQ(spawn_read(&a, 10, text, sizeof(text), &err), -1);
+	CHECK_EQ(err.code, ERROR_DEADLINE_EXCEEDED);
+	argv_release(&a);
 }
