@@ -30,7 +30,7 @@ _tatamictl()
 
 	COMPREPLY=()
 	if test "$COMP_CWORD" = 1; then
-		_tatamictl_words 'run boot pod attach plug unplug ps exec logs stats inspect wait stop rm images pull rmi rpc --help --version'
+		_tatamictl_words 'run boot pod attach plug unplug ps exec logs console shell stats inspect wait stop rm images pull rmi check rpc --help --version'
 		return
 	fi
 	for ((i = 2; i < COMP_CWORD; i++)); do
@@ -124,6 +124,12 @@ _tatamictl()
 		_tatamictl_words '--all --containers --quiet --json --help' ;;
 	logs:-*)
 		_tatamictl_words '--container --follow --tail --since --timestamps --help' ;;
+	console:-*)
+		_tatamictl_words '--follow --tail --help' ;;
+	shell:-*)
+		_tatamictl_words '--port --timeout --help' ;;
+	check:*)
+		_tatamictl_words '--arch --kernel --initrd --virtiofsd --json --quiet --help' ;;
 	stats:-*)
 		_tatamictl_words '--container --json --help' ;;
 	stop:-*)

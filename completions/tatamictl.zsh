@@ -62,6 +62,7 @@ _tatamictl()
 		'images:list the images that were unpacked'
 		'pull:download an image'
 		'rmi:remove images that were unpacked'
+		'check:print what a VM would be made of'
 		'rpc:call a method of an agent'
 	)
 	vm=(
@@ -181,6 +182,20 @@ _tatamictl()
 				'--since[only lines from this time on]:time: ' \
 				'(-t --timestamps)'{-t,--timestamps}'[begin each line with its time]' \
 				'(- *)--help[print a summary]' '1:VM:_tatamictl_all' && ret=0 ;;
+		console)
+			_arguments '(-f --follow)'{-f,--follow}'[go on until the VM ends]' \
+				'(-n --tail)'{-n,--tail}'[only the last lines]:lines: ' \
+				'(- *)'{-h,--help}'[print a summary]' '1:VM:_tatamictl_all' && ret=0 ;;
+		shell)
+			_arguments '--port[vsock port of the debug console]:port: ' \
+				'--timeout[time limit of the connection]:seconds: ' \
+				'(- *)'{-h,--help}'[print a summary]' '1:VM:_tatamictl_vms' && ret=0 ;;
+		check)
+			_arguments '--arch[architecture of the guest]:architecture:(x86_64 aarch64)' \
+				'--kernel[kernel to boot]:file:_files' '--initrd[initrd to boot]:file:_files' \
+				'--virtiofsd[virtiofsd to use]:file:_files' '(-q --quiet)--json[an object]' \
+				'(-q --quiet --json)'{-q,--quiet}'[only the exit code]' \
+				'(- *)'{-h,--help}'[print a summary]' && ret=0 ;;
 		stats)
 			_arguments '(-c --container)'{-c,--container}'[container]:container: ' \
 				'--json[the whole reply]' '(- *)--help[print a summary]' '1:VM:_tatamictl_vms' && ret=0 ;;

@@ -50,3 +50,7 @@ json_t *json_read_file(const char *path, struct error *err);
  * oneofs. The caller json_decref()s it. Returns NULL and sets err: INVALID_ARGUMENT (a string is
  * not UTF-8) or RESOURCE_EXHAUSTED. */
 json_t *json_from_message(const ProtobufCMessage *message, struct error *err);
+
+/* Returns the text as a JSON string, in which U+FFFD stands for bytes that are not UTF-8: file
+ * names may have any. The caller json_decref()s it. Returns NULL if out of memory. */
+json_t *json_from_text(const char *text);

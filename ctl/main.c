@@ -36,6 +36,7 @@ static const struct {
 	{ "images", cmd_images, "list the images that were unpacked" },
 	{ "pull", cmd_pull, "download an image with skopeo" },
 	{ "rmi", cmd_rmi, "remove images that were unpacked" },
+	{ "check", cmd_check, "print what a VM would be made of here, and what is missing" },
 	{ "rpc", cmd_rpc, "call a method of an agent, with request and reply in JSON" },
 };
 

@@ -241,3 +241,27 @@ Test(json, base64)
 		free(data);
 	}
 }
+
+Test(ctl_json, text_of_the_host)
+{
+	static const struct {
+		const char *text, *json;
+	} rows[] = {
+		{ "/plain", "/plain" },
+		{ "", "" },
+		{ "caf\xc3\xa9", "caf\xc3\xa9" },
+		{ "\xff", "\xef\xbf\xbd" },
+		{ "a\xc3", "a\xef\xbf\xbd" },
+		{ "\xc3\x28\xe2\x82\xacz", "\xef\xbf\xbd(\xe2\x82\xacz" },
+		{ "\xf0\x9f\x98\x80\xf0\x9f\x98",
+		  "\xf0\x9f\x98\x80\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		json_t *j = json_from_text(rows[i].text);
+
+		REQUIRE(j);
+		CHECK_STR(json_string_value(j), rows[i].json);
+		json_decref(j);
+	}
+}
