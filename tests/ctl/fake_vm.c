@@ -8,6 +8,9 @@
  * Environment:
  *   FAKE_BOOT=silent    the console stays empty
  *   FAKE_BOOT=crash     exits before the agent answers
+ *   FAKE_BOOT=refuse    exits at once, with two lines on stderr
+ *   FAKE_KVM=works      a trial of KVM succeeds; fails otherwise
+ *   FAKE_QEMU=poor      QEMU has few devices
  *   FAKE_HANG=METHOD    calls of this method are never answered
  *   FAKE_CALLS=FILE     the file gets a line with the VM's directory, with each method, and with
  *                       each process that is sent a signal, and the signal
@@ -61,6 +64,8 @@ struct call {
 	Ttrpc__Request *request;
 };
 
+/* the kernel's command line */
+static const char *append = "";
 static struct process processes[PROCESSES_MAX];
 /* The lock of the table, whose rows are used once. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -493,6 +498,74 @@ serve_call(void *data)
 	return NULL;
 }
 
+/* ---- the debug console ---- */
+
+struct tunnel {
+	int from, to;
+	/* the terminal whose size is set by reports of the client, -1: none */
+	int terminal;
+};
+
+/* Copies until one end is closed, then hangs up. Reports come in one piece, as the client sends
+ * them. */
+static void *
+tunnel_run(void *data)
+{
+	struct tunnel *t = data;
+	char bytes[4096];
+	ssize_t n;
+
+	while ((n = read(t->from, bytes, sizeof(bytes) - 1)) > 0) {
+		bytes[n] = '\0';
+		for (char *at = bytes; t->terminal >= 0 && (at = strstr(at, "\033[8;"));) {
+			unsigned short rows, columns;
+			int used = 0;
+
+			if (sscanf(at, "\033[8;%hu;%hut%n", &rows, &columns, &used) == 2 && used) {
+				struct winsize ws = { .ws_row = rows, .ws_col = columns };
+
+				(void)ioctl(t->terminal, TIOCSWINSZ, &ws);
+				n -= used;
+				memmove(at, at + used, strlen(at + used) + 1);
+			} else {
+				at++;
+			}
+		}
+		if (write_full(t->to, bytes, (size_t)n) < 0)
+			break;
+	}
+	if (t->terminal >= 0)
+		(void)write_full(t->terminal, "\004", 1);
+	else
+		(void)shutdown(t->to, SHUT_RDWR);
+	return NULL;
+}
+
+/* Serves a shell, as the agent's debug console does. */
+static void
+serve_shell(int peer)
+{
+	struct tunnel in = { .from = peer }, out = { .to = peer, .terminal = -1 };
+	pid_t parent = getpid(), pid;
+	pthread_t thread;
+	int master, status;
+
+	pid = forkpty(&master, NULL, NULL, NULL);
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(1);
+		(void)close_all_but(NULL, 0);
+		(void)execl("/bin/sh", "sh", (char *)NULL);
+		_exit(127);
+	}
+	(void)write_full(peer, "\033[18t", 5);
+	in.to = in.terminal = out.from = master;
+	if (pthread_create(&thread, NULL, tunnel_run, &in) == 0)
+		(void)tunnel_run(&out);
+	(void)waitpid(pid, &status, 0);
+}
+
 /* ---- connections ---- */
 
 static void *
@@ -500,11 +573,23 @@ serve_connection(void *data)
 {
 	/* Calls that are answered later refer to it: never freed. */
 	struct connection *conn = data;
-	char byte = 0;
+	char line[32] = "", port[sizeof("agent.debug_console_vport=") + 16];
+	unsigned int number = 0;
 
-	while (byte != '\n')
-		if (read_full(conn->fd, &byte, 1) != 1)
+	for (size_t n = 0; n + 1 < sizeof(line) && !strchr(line, '\n'); n++)
+		if (read_full(conn->fd, line + n, 1) != 1)
 			return NULL;
+	(void)sscanf(line, "CONNECT %u\n", &number);
+	(void)snprintf(port, sizeof(port), "agent.debug_console_vport=%u", number);
+	if (number != 1024 && !strstr(append, port)) {
+		(void)close(conn->fd);
+		return NULL;
+	}
+	if (number != 1024) {
+		(void)write_full(conn->fd, "OK 1\n", 5);
+		serve_shell(conn->fd);
+		return NULL;
+	}
 	(void)write_full(conn->fd, "OK 1\n", 5);
 	for (;;) {
 		uint8_t head[FRAME_HEADER_SIZE];
@@ -555,6 +640,11 @@ be_qemu(const char *dir)
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	note(dir, 0);
+	if (boot && strcmp(boot, "refuse") == 0) {
+		(void)fprintf(stderr,
+			      "qemu: the first line of what is wrong\nqemu: the last line\n");
+		exit(1);
+	}
 	(void)snprintf(path, sizeof(path), "%s/console.log", dir);
 	console = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (boot && strcmp(boot, "silent") == 0) {
@@ -580,14 +670,44 @@ be_qemu(const char *dir)
 	}
 }
 
+/* Answers what `tatamictl check` asks programs. */
+static bool
+answer(const char *program, int argc, char **argv)
+{
+	bool is_poor = getenv("FAKE_QEMU") != NULL;
+
+	if (argc == 2 && strcmp(argv[1], "--version") == 0)
+		(void)printf("%s 9.8.7 (fake)\nCopyright 1\n",
+			     strrchr(program, '/') ? strrchr(program, '/') + 1 : program);
+	else if (argc == 3 && strcmp(argv[1], "-device") == 0)
+		(void)printf("name \"vhost-user-vsock-pci\", bus PCI\n%s",
+			     is_poor ? "" : "name \"virtio-9p-pci\"\nname \"vhost-user-fs-pci\"\n");
+	else if (argc == 3 && strcmp(argv[1], "-netdev") == 0)
+		(void)printf("Available:\nsocket\n%s", is_poor ? "" : "user\n");
+	else
+		return false;
+	return true;
+}
+
+/* Tries KVM: prints as a guest does, or fails as QEMU does. */
+static int
+try_kvm(void)
+{
+	const char *kvm = getenv("FAKE_KVM");
+
+	note("trial", 0);
+	if (kvm && strcmp(kvm, "works") == 0)
+		return puts("Linux version 0") < 0;
+	(void)fprintf(stderr, "first\nqemu: fake KVM does not work\n\n");
+	return 1;
+}
+
 int
 main(int argc, char **argv)
 {
+	if (answer(argv[0], argc, argv))
+		return 0;
 	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--version") == 0) {
-			(void)printf("virtiofsd 1.13.2\n");
-			return 0;
-		}
 		if (strncmp(argv[i], "--socket", 8) == 0) {
 			(void)listen_on(strchr(argv[i], '=') + 1);
 			(void)fprintf(stderr, "fake: one\nfake: two\n");
@@ -598,8 +718,13 @@ main(int argc, char **argv)
 			char *dir = argv[i] + 5;
 
 			*strstr(dir, "/qmp.sock") = '\0';
+			for (int k = 1; k + 1 < argc; k++)
+				if (strcmp(argv[k], "-append") == 0)
+					append = argv[k + 1];
 			be_qemu(dir);
 		}
+		if (strcmp(argv[i], "stdio") == 0)
+			return try_kvm();
 	}
 	(void)fprintf(stderr, "fake-vm: not called as tatamictl calls its programs\n");
 	return 2;

@@ -11,15 +11,7 @@ booted()
 }
 # is_state NAME WORD: the state that ps prints
 is_state() { test "$(ctl ps -a --json | jq -r ".[] | select(.name == \"$1\") | .state")" = "$2"; }
-run_dir() { echo "$scratch/run/tatami/$1"; }
 
-# fails_alive TEXT COMMAND...: as fails, while VMs run
-fails_alive()
-{
-	local text=$1
-	shift
-	! "$@" >"$scratch/err" 2>&1 && said "$text" "$scratch/err"
-}
 life()
 {
 	booted one -- sh -c 'echo out; echo err >&2; echo last; exit 3' && prints 3 ctl wait one || return 1

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2154,SC2016
+# Part of tests/check-ctl: what one sees of a boot, of a VM and of this machine.
+
+# ---- progress ----
+
+# on_terminal COMMAND...: the command on a terminal; what it prints is in $scratch/typescript
+on_terminal() { script -qec "stty cols ${columns:-200}; $*" /dev/null >"$scratch/typescript" </dev/null; }
+erased=$'\r\e[K'
+progress()
+{
+	local step
+	on_terminal "$program" "$1" "${vm[*]}" "$2" -- "sh -c 'echo out'" || { cat "$scratch/typescript"; return 1; }
+	for step in 'starting QEMU (tcg)' 'booting the kernel (tcg)' 'waiting for the agent to listen (tcg)' 'waiting for the agent to answer (tcg)' 'creating the container (tcg)'; do
+		grep -qE "\[  [0-9]+\.[0-9] s\] ${step//[()]/.}" "$scratch/typescript" || { echo "missing: $step"; cat -v "$scratch/typescript"; return 1; }
+	done
+	# The line is gone before anything else is printed.
+	[[ $(cat "$scratch/typescript") = *"$erased$3"* ]] || { cat -v "$scratch/typescript"; return 1; }
+}
+passes 'run: progress on a terminal' progress run '' out
+passes 'boot: progress on a terminal' progress boot '--name seen' seen
+passes 'rm' code 0 ctl rm -f seen
+narrow()
+{
+	columns=20 on_terminal "$program" run "${vm[*]}" -- true || return 1
+	! tr '\r' '\n' <"$scratch/typescript" | sed 's/\x1b\[K//' | grep -qE '.{20}' || { cat -v "$scratch/typescript"; return 1; }
+}
+passes 'progress fits into a narrow terminal' narrow
+without_progress() { on_terminal "$@" && ! grep -q ' s\]' "$scratch/typescript" || { cat -v "$scratch/typescript"; return 1; }; }
+passes 'no progress with --quiet' without_progress "$program" run -q "${vm[*]}" -- true
+passes 'no progress on a dumb terminal' without_progress TERM=dumb "$program" run "${vm[*]}" -- true
+progress_in_file() { run -- true 2>"$scratch/err" && ! grep -q 'QEMU' "$scratch/err" || { cat "$scratch/err"; return 1; }; }
+passes 'no progress in a file' progress_in_file
+progress_killed()
+{
+	FAKE_BOOT=silent script -qec "exec $program run ${vm[*]} -- true" /dev/null >"$scratch/typescript" </dev/null &
+	within 20 grep -qs 'booting the kernel' "$scratch/typescript" || return 1
+	pid=$(pgrep -of "^$program run")
+	kill -KILL "$pid"
+	wait $!
+	# shellcheck disable=SC2009
+	within 20 no_program >/dev/null || { pgrep -af "^$program"; return 1; }
+	nothing_left_running
+}
+no_program() { ! pgrep -f "^$program run" >/dev/null; }
+nothing_left_running() { within 20 no_process >/dev/null; rm -f "$calls"; }
+passes 'the line of progress ends with a killed run' progress_killed
+
+# ---- time limits ----
+
+passes '--boot-timeout' eval 'FAKE_BOOT=silent fails 125 "the agent did not answer within 1 s" run --boot-timeout 1 -- true'
+passes '--timeout of a call' eval 'FAKE_HANG=CreateContainer fails 125 "CreateContainer: timed out after 1000 ms" run --timeout 1 -- true'
+passes 'an invalid time' fails 2 '--boot-timeout 0: expected a number from 1' run --boot-timeout 0 -- true
+
+# ---- errors of QEMU ----
+
+refused()
+{
+	FAKE_BOOT=refuse fails 125 'qemu exited with code 1: qemu: the first line of what is wrong; qemu: the last line' run --qemu-arg "it's broken" -- true || return 1
+	# also whole, with the command line
+	grep -qx 'qemu: the first line of what is wrong' "$scratch/err" && said "$scratch/bin/qemu-system-x86_64 -nodefaults" "$scratch/err" && said "'it'\\''s broken'" "$scratch/err"
+}
+passes 'run: all that QEMU said, and its command line' refused
+FAKE_BOOT=refuse passes 'boot: all that QEMU said' fails 125 'qemu: the first line of what is wrong' boot -- true
+
+# ---- console and shell ----
+
+console()
+{
+	boot --name con --debug-console >/dev/null && prints 'listening on vsock' ctl console con && prints '' ctl console -n 0 con && prints 'listening on vsock' ctl console -n 1 con || return 1
+	printf 'more\nlast' >>"$(run_dir con)/console.log"
+	prints $'more\nlast' ctl console -n 2 con && prints $'listening on vsock\nmore\nlast' ctl console --tail 9 con || return 1
+	ctl console -f con >"$scratch/out" 2>&1 &
+	local follower=$!
+	within 20 said last "$scratch/out" >/dev/null || return 1
+	printf ' line\n' >>"$(run_dir con)/console.log"
+	within 20 said 'last line' "$scratch/out" >/dev/null && ctl stop con && wait $follower && prints 'last line' ctl console -n 1 con
+}
+passes 'console' console
+passes 'rm of the VM' code 0 ctl rm -f con
+passes 'console of a VM that does not exist' fails 125 'no VM named none' ctl console none
+
+shell()
+{
+	boot --name sh --debug-console >/dev/null || return 1
+	printf 'echo $((40 + 2)); exit\n' | ctl shell sh >"$scratch/out" || return 1
+	said 42 "$scratch/out" && ! grep -q $'\e\[18t' "$scratch/out" || { cat -v "$scratch/out"; return 1; }
+	# ends with its input
+	echo 'echo $((40 + 3))' | ctl shell sh >"$scratch/out" && said 43 "$scratch/out" || return 1
+	printf 'stty size\nexit\n' | script -qec "stty rows 31 cols 71; exec $program shell sh" /dev/null >"$scratch/typescript" || { cat "$scratch/typescript"; return 1; }
+	said '31 71' "$scratch/typescript" || return 1
+	# Ctrl-]
+	{ printf 'cat\n'; within 20 grep -q cat "$scratch/typescript" >/dev/null; printf '\035'; } | script -qec "exec $program shell sh" /dev/null >"$scratch/typescript"
+}
+passes 'shell: commands, end of input, size, Ctrl-]' shell
+resized()
+{
+	mkfifo "$scratch/keys"
+	script -qec "stty rows 20 cols 60; echo \$\$ >$scratch/shell.pid; tty >$scratch/shell.tty; exec $program shell sh" /dev/null >"$scratch/typescript" <"$scratch/keys" &
+	exec 7>"$scratch/keys"
+	echo 'echo $((1 + 1))ready' >&7
+	within 20 grep -q 2ready "$scratch/typescript" >/dev/null || return 1
+	stty rows 33 cols 77 -F "$(cat "$scratch/shell.tty")"
+	echo 'until test "$(stty size)" = "33 77"; do sleep 0.1; done; exit' >&7
+	wait $!
+	exec 7>&-
+}
+passes 'shell: the window changes its size' resized
+passes 'rm of that VM' code 0 ctl rm -f sh
+no_console()
+{
+	boot --name plain >/dev/null && fails_alive 'it is offered after `boot --debug-console`' ctl shell plain && ctl rm -f plain && nothing_left
+}
+passes 'shell without a debug console' no_console
+
+# ---- gdb ----
+
+gdb()
+{
+	run --gdb -- true 2>"$scratch/err" || { cat "$scratch/err"; return 1; }
+	grep -qE "^gdb -ex 'target remote /tmp/tatami-[A-Za-z0-9]+/gdb.sock'" "$scratch/err" || { cat "$scratch/err"; return 1; }
+	nothing_left
+}
+passes '--gdb prints how gdb is attached' gdb
+
+# ---- check ----
+
+check() { ctl check --kernel "$scratch/kernel" --initrd "$scratch/kernel" "$@"; }
+# row NAME: what check --json says of one thing
+row() { jq -c ".checks[] | select(.name == \"$1\") | [.ok, .required]" "$scratch/check"; }
+checked()
+{
+	local r
+	check --json >"$scratch/check" || { cat "$scratch/check"; return 1; }
+	for r in kernel initrd qemu vsock; do
+		test "$(row $r)" = '[true,true]' || { cat "$scratch/check"; return 1; }
+	done
+	for r in 9p user-network; do
+		test "$(row $r)" = '[true,false]' || { cat "$scratch/check"; return 1; }
+	done
+	test "$(jq -r '.bootable, .accelerator, (.checks[] | select(.name == "qemu") | .version)' "$scratch/check")" = $'true\ntcg\n9.8.7' || { cat "$scratch/check"; return 1; }
+	check >"$scratch/out" && grep -qE "^ok +qemu +$scratch/bin/qemu-system-.* 9.8.7$" "$scratch/out" && grep -q '^A VM can be booted, with tcg: ' "$scratch/out" || { cat "$scratch/out"; return 1; }
+	prints '' check -q
+}
+passes 'check' checked
+check_poor()
+{
+	FAKE_QEMU=poor check --json >"$scratch/check" && test "$(row 9p)$(row user-network)" = '[false,false][false,false]' || { cat "$scratch/check"; return 1; }
+	FAKE_QEMU=poor check | grep -qE '^no +user-network +this QEMU has no user network'
+}
+passes 'check of a QEMU with few devices' check_poor
+check_missing()
+{
+	mv "$scratch/bin/vhost-device-vsock" "$scratch/bin/other"
+	code 1 check --json >"$scratch/check"
+	local r=$?
+	code 1 check >"$scratch/out"
+	mv "$scratch/bin/other" "$scratch/bin/vhost-device-vsock"
+	test $r = 0 && test "$(row vsock)" = '[false,true]' && said 'modprobe vhost_vsock' "$scratch/out" && said 'No VM can be booted' "$scratch/out" || return 1
+	code 1 ctl check -q --kernel /no/such --initrd "$scratch/kernel" && test "$(ctl check --json --kernel $'/no/\377such' --initrd "$scratch/kernel" | jq -r '.checks[0].path')" = $'/no/\xef\xbf\xbdsuch'
+}
+passes 'check of what is missing' check_missing
+if test -r /dev/kvm && test -w /dev/kvm && test "$(uname -m)" = "$(ctl check --json --kernel "$scratch/kernel" --initrd "$scratch/kernel" | jq -r .architecture)"; then
+	kvm()
+	{
+		FAKE_KVM=works check --json >"$scratch/check" && test "$(jq -r .accelerator "$scratch/check")" = kvm || { cat "$scratch/check"; return 1; }
+		check | grep -q 'with tcg: /dev/kvm could not start a VM: qemu: fake KVM does not work\.$' || return 1
+		# The failure is remembered for this kernel.
+		local vm=(--share 9p --kernel "$scratch/kernel" --initrd "$scratch/kernel" --rootfs "$scratch/root")
+		rm -f "$calls"
+		on_terminal "$program" run "${vm[*]}" -- true && grep -q 'booting the kernel (tcg: /dev/kvm could not start a VM: qemu: fake KVM does not work)' "$scratch/typescript" || { cat -v "$scratch/typescript"; return 1; }
+		! grep -q trial "$calls" || return 1
+		# not for another one
+		echo other >"$scratch/kernel2"
+		on_terminal FAKE_KVM=works "$program" run "${vm[*]}" --kernel "$scratch/kernel2" -- true && grep -q trial "$calls" && grep -q 'booting the kernel (kvm)' "$scratch/typescript" || { cat -v "$scratch/typescript"; return 1; }
+	}
+	passes 'KVM is tried, and the reason for not using it is shown' kvm
+fi
+
+# ---- help ----
+
+for command in check console shell images pull rmi; do
+	passes "$command -h" code 0 ctl $command -h
+done
