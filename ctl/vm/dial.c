@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connecting to the agent of a booting VM. The host learns only from the guest's console when the
- * agent listens. Connecting earlier is harmful: vhost-device-vsock (0.3.0) queues junk for the
- * guest while a connection is pending, and crashes on a reply to a peer that has closed. So watch
- * the console first, then connect with a long timeout.
+ * Connecting to the agent of a booting VM, whatever agent that is: nothing but an answer to Check
+ * shows that it listens.
+ *
+ *	dial_wait_driver(): QMP: the guest's driver has taken over the vsock device
+ *	       | a QEMU older than 7.2
+ *	       +-> dial_wait_word(): the console shows that the agent listens, or a delay
+ *	dial_try(): connect and call Check, again after a moment if nothing listens
+ *
+ * Connecting earlier is harmful: while no driver serves the device, vhost-device-vsock (0.3.0)
+ * queues junk for the guest, and may never answer again. It crashes on a reply to a peer that has
+ * closed: an attempt ends only when it is answered.
  */
 #include "ctl/vm/dial.h"
 
@@ -19,13 +26,19 @@
 #include <unistd.h>
 
 #include "ctl/vm/progress.h"
+#include "ctl/vm/qmp.h"
 #include "health.pb-c.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/ttrpc/address.h"
 #include "lib/ttrpc/client.h"
 
-/* Console messages that are waited for. */
+/* The state of a virtio device whose driver is set up, as QEMU names it. */
+#define DRIVER_OK "VIRTIO_CONFIG_S_DRIVER_OK"
+/* Pauses between two looks at the driver, and between two connections to its guest. */
+#define DRIVER_MS 10
+#define POLL_MS   20
+/* Console messages that are waited for if QEMU does not tell about the driver. */
 #define AGENT_LISTENS "listening on vsock"
 #define AGENT_STARTED "the agent is started"
 /* delay before connecting to an agent that does not log that it listens */
@@ -53,10 +66,13 @@ struct wait {
 	/* bytes of the console read so far */
 	off_t seen;
 	bool started, listens;
+	/* QEMU says that the guest has a driver for the vsock device */
+	bool has_driver;
 };
 
 static struct ttrpc_client *dial_connect(struct wait *w, struct error *err);
 static int dial_open(struct wait *w, struct error *err);
+static int dial_wait_driver(struct wait *w, struct error *err);
 static int dial_wait_word(struct wait *w, struct error *err);
 static struct ttrpc_client *dial_try(struct wait *w, const struct address *address,
 				     struct error *err);
@@ -86,12 +102,12 @@ dial_agent(struct vm *vm, int timeout_ms, struct error *err)
 	close_fd(&w.signals);
 	close_fd(&w.inotify_fd);
 	if (!client && err->code == ERROR_DEADLINE_EXCEEDED)
-		error_wrap(err,
-			   "the agent did not answer within %d s; on the guest's console it %s",
-			   timeout_ms / 1000,
-			   w.listens   ? "listens"
-			   : w.started ? "was started but did not log that it listens"
-				       : "was not started");
+		error_wrap(err, "the agent did not answer within %d s; %s", timeout_ms / 1000,
+			   w.has_driver ? "the guest's kernel is up, but no agent answers"
+			   : w.listens  ? "on the guest's console it listens"
+			   : w.started  ? "on the guest's console it was started but did not log "
+					  "that it listens"
+					: "the guest has no driver for its vsock device yet");
 	return client;
 }
 
@@ -102,13 +118,13 @@ dial_connect(struct wait *w, struct error *err)
 
 	progress_step("booting the kernel");
 	if (address_parse(w->vm->address, &address, err) < 0 || dial_open(w, err) < 0 ||
-	    dial_wait_word(w, err) < 0)
+	    dial_wait_driver(w, err) < 0 || (!w->has_driver && dial_wait_word(w, err) < 0))
 		return NULL;
 	progress_step("waiting for the agent to answer");
 	for (;;) {
 		struct error why = ERROR_INIT;
 		struct ttrpc_client *client = dial_try(w, &address, &why);
-		uint64_t next = deadline_in(RETRY_MS);
+		uint64_t next = deadline_in(w->has_driver ? POLL_MS : RETRY_MS);
 
 		if (client)
 			return client;
@@ -140,6 +156,75 @@ dial_open(struct wait *w, struct error *err)
 	    inotify_add_watch(w->inotify_fd, w->vm->dir, IN_CREATE | IN_MODIFY) < 0)
 		return error_sys(err, "failed to watch the VM in %s", w->vm->dir);
 	return 0;
+}
+
+/* Returns 1 if the guest has set up the driver of the vsock device at `path`, which is found first,
+ * 0 if not, or -1 if QEMU does not tell. */
+static int
+dial_ask_driver(struct qmp *q, char *path, size_t size)
+{
+	struct error ignored = ERROR_INIT;
+	json_t *list, *status, *item;
+	int ready = 0;
+	size_t i;
+
+	if (!path[0]) {
+		list = qmp_call(q, "x-query-virtio", json_object(), &ignored);
+		json_array_foreach(list, i, item)
+		{
+			const char *name = json_string_value(json_object_get(item, "name"));
+			const char *at = json_string_value(json_object_get(item, "path"));
+
+			if (name && at && strstr(name, "vsock"))
+				(void)snprintf(path, size, "%s", at);
+		}
+		json_decref(list);
+		if (!path[0])
+			return -1;
+	}
+	status = qmp_call(q, "x-query-virtio-status", json_pack("{s:s}", "path", path), &ignored);
+	if (!status)
+		return -1;
+	list = json_object_get(json_object_get(status, "status"), "statuses");
+	json_array_foreach(list, i, item)
+	{
+		const char *text = json_string_value(item);
+
+		ready |= text && strncmp(text, DRIVER_OK, strlen(DRIVER_OK)) == 0;
+	}
+	json_decref(status);
+	return ready;
+}
+
+/* Waits until the guest's driver serves the vsock device. Sets has_driver unless QEMU does not
+ * tell. */
+static int
+dial_wait_driver(struct wait *w, struct error *err)
+{
+	struct error ignored = ERROR_INIT;
+	struct qmp q = { .fd = -1 };
+	char path[256] = "";
+	int ready = -1, r = 0;
+
+	/* QEMU makes the socket and the console's file at the same time. */
+	while (ready < 0 && r == 0) {
+		bool is_up = access(w->vm->console, F_OK) == 0;
+
+		qmp_close(&q);
+		ready = qmp_open(&q, w->vm->dir, &ignored) < 0 ? -1 : 0;
+		if (ready < 0 && is_up)
+			break;
+		if (ready < 0)
+			r = dial_pause_until(w, deadline_in(DRIVER_MS), err);
+	}
+	while (ready == 0 && r == 0) {
+		ready = dial_ask_driver(&q, path, sizeof(path));
+		if (ready == 0)
+			r = dial_pause_until(w, deadline_in(DRIVER_MS), err);
+	}
+	qmp_close(&q);
+	w->has_driver = ready > 0;
+	return r;
 }
 
 /* Scans the new part of the console and a short overlap with the old. */

@@ -16,8 +16,8 @@ struct ttrpc_client;
 void dial_signals(sigset_t *set);
 
 /*
- * Waits until the guest's console shows that the agent listens (or for a fixed delay without such a
- * message), connects, and completes a Check call. The caller frees the client. Returns NULL and
+ * Waits until the guest has a driver for its vsock device, then connects again and again until the
+ * agent answers a Check call. The caller frees the client. Returns NULL and
  * err: UNAVAILABLE (the VM ended), CANCELLED (a signal of dial_signals() is pending) or
  * DEADLINE_EXCEEDED (after timeout_ms). Blocks.
  */
