@@ -188,7 +188,6 @@ session_run(struct session *s, struct error *err)
 		session_start_read(&r->out);
 		if (!s->terminal)
 			session_start_read(&r->err);
-		session_start_wait(r);
 	}
 	session_send_window(r);
 	if (s->in < 0)
@@ -247,6 +246,10 @@ session_loop(struct relay *r, int sigfd)
 	while (!session_is_over(r)) {
 		struct error err = ERROR_INIT;
 
+		/* Some agents drop the output that was not read when they report the exit code. */
+		if (r->s->feed_fd <= 0 && r->out.ended && r->err.ended && !r->exited &&
+		    !r->wait_call)
+			session_start_wait(r);
 		session_go_on(&r->out);
 		session_go_on(&r->err);
 		p[CLIENT].events = ttrpc_client_events(r->s->client);

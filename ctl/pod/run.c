@@ -412,7 +412,6 @@ podrun_reset_probe(struct probing *b)
 static int
 podrun_start_container(struct container *c, struct error *err)
 {
-	Grpc__WaitProcessRequest wait = GRPC__WAIT_PROCESS_REQUEST__INIT;
 	Grpc__CloseStdinRequest close_stdin = GRPC__CLOSE_STDIN_REQUEST__INIT;
 	struct podrun *p = c->run;
 
@@ -427,8 +426,6 @@ podrun_start_container(struct container *c, struct error *err)
 	outlet_started(c->outlet);
 	podrun_read_on(&p->readings[2 * c->index]);
 	podrun_read_on(&p->readings[2 * c->index + 1]);
-	wait.container_id = wait.exec_id = c->id;
-	(void)podrun_start_call(p, "WaitProcess", &wait.base, podrun_on_exit_code, c);
 	close_stdin.container_id = close_stdin.exec_id = c->id;
 	/* A terminal would take it for the end of its session. */
 	if (!c->m->keeps_stdin && !c->m->terminal)
@@ -467,6 +464,18 @@ podrun_start_turn(struct container *c)
 	c->run->is_changed = true;
 }
 
+/* Asks for the exit code once the output has ended: some agents drop what was not read when they
+ * report the code. */
+static void
+podrun_stream_ended(struct container *c)
+{
+	Grpc__WaitProcessRequest wait = GRPC__WAIT_PROCESS_REQUEST__INIT;
+
+	wait.container_id = wait.exec_id = c->id;
+	if (--c->open_streams == 0)
+		(void)podrun_start_call(c->run, "WaitProcess", &wait.base, podrun_on_exit_code, c);
+}
+
 static void
 podrun_read_on(struct reading *r)
 {
@@ -476,7 +485,7 @@ podrun_read_on(struct reading *r)
 	q.len = CHUNK;
 	if (!podrun_start_call(r->c->run, r->from_stderr ? "ReadStderr" : "ReadStdout", &q.base,
 			       podrun_on_output, r))
-		r->c->open_streams--;
+		podrun_stream_ended(r->c);
 }
 
 /* Reads on, once the outlet's clients have read enough. */
@@ -501,7 +510,7 @@ podrun_on_output(void *data, ProtobufCMessage *reply, const struct error *failur
 		r->is_held = true;
 		podrun_go_on(r);
 	} else {
-		r->c->open_streams--;
+		podrun_stream_ended(r->c);
 	}
 	podrun_drop(reply);
 }
@@ -532,16 +541,6 @@ podrun_container_ended(struct container *c)
 
 	remove.container_id = c->id;
 	(void)podrun_call(c->run, "RemoveContainer", &remove.base, &err);
-	for (uint64_t end = deadline_in(5000); c->open_streams > 0 && !deadline_is_over(end);) {
-		/* Clients have had their time. */
-		for (size_t i = 0; i < 2; i++)
-			if (c->run->readings[2 * c->index + i].is_held) {
-				c->run->readings[2 * c->index + i].is_held = false;
-				podrun_read_on(&c->run->readings[2 * c->index + i]);
-			}
-		if (ttrpc_client_poll(c->run->spec->client, deadline_left_ms(end), &err) < 0)
-			break;
-	}
 	outlet_ended(c->outlet, c->status, NULL);
 	/* Requests of the pause container go on. */
 	podrun_action_kill(&c->startup.run);

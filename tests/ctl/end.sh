@@ -93,6 +93,8 @@ terminal()
 }
 passes 'a terminal: size, input, exit code' terminal
 passes 'a terminal whose input ends' prints xyxy run -t -i -- cat < <(printf xy)
+many() { prints "$(seq 5000)" run -- sh -c 'i=0; while test $i -lt 5000; do i=$((i + 1)); echo $i; done' && nothing_left; }
+passes 'all output of a process, from an agent that drops the rest at WaitProcess' many
 
 # ---- interrupts and the end of the VM ----
 
@@ -107,7 +109,7 @@ ends()
 
 thrice()
 {
-	begin WaitProcess run "${vm[@]}" -- sh -c 'trap "" INT; while :; do sleep 0.1; done' || return 1
+	begin ReadStdout run "${vm[@]}" -- sh -c 'trap "" INT; while :; do sleep 0.1; done' || return 1
 	local i
 	for i in 1 2; do
 		kill -INT $pid
@@ -121,7 +123,7 @@ passes 'the third Ctrl-C' thrice
 
 killed_under_run()
 {
-	begin WaitProcess run "${vm[@]}" -- sleep 1000 || return 1
+	begin ReadStdout run "${vm[@]}" -- sleep 1000 || return 1
 	# shellcheck disable=SC2046
 	kill -KILL $(machine)
 	ends 125 'qemu was killed by signal 9'
@@ -131,7 +133,7 @@ passes 'QEMU dies under run' killed_under_run
 helper() { pgrep -f "^$scratch/bin/$1"; }
 helper_killed()
 {
-	begin WaitProcess run "${vm[@]}" "${@:3}" -- sleep 1000 || return 1
+	begin ReadStdout run "${vm[@]}" "${@:3}" -- sleep 1000 || return 1
 	# shellcheck disable=SC2046
 	kill -USR2 $(helper "$1")
 	ends 125 "the VM has ended: $2 was killed by signal 12: fake: one; fake: two"
@@ -244,7 +246,7 @@ full_exec()
 passes 'exec >/dev/full' full_exec
 dead_vm()
 {
-	begin WaitProcess exec box -- sleep 1000 || return 1
+	begin ReadStdout exec box -- sleep 1000 || return 1
 	# shellcheck disable=SC2046
 	kill -KILL $(machine)
 	local status=0

@@ -5,6 +5,9 @@
  * agent's protocol behind the vsock socket of the VM's directory. Containers are processes of this
  * machine, without any isolation.
  *
+ * As of the Rust kata-agent, output that was not read when WaitProcess answers is lost, and
+ * CloseStdin of a process with a terminal closes that.
+ *
  * Environment:
  *   FAKE_BOOT=silent    the console stays empty
  *   FAKE_BOOT=crash     exits before the agent answers
@@ -341,6 +344,8 @@ serve_wait(struct call *c, struct process *p)
 	while (!p->has_exited)
 		(void)pthread_cond_wait(&changed, &lock);
 	r.status = p->status;
+	if (!p->spec->terminal)
+		close_fds(p->fds, 3);
 	(void)pthread_mutex_unlock(&lock);
 	reply(c, &r.base, NULL);
 }
@@ -410,8 +415,10 @@ serve_process(struct call *c, const char *method, ProtobufCMessage *q)
 			       (int)((Grpc__SignalProcessRequest *)q)->signal);
 		reply_empty(c);
 	} else if (strcmp(method, "CloseStdin") == 0) {
-		if (!p->spec->terminal)
-			close_fd(&p->fds[0]);
+		/* All three are one. */
+		if (p->spec->terminal)
+			p->fds[1] = p->fds[2] = -1;
+		close_fd(&p->fds[0]);
 		reply_empty(c);
 	} else if (strcmp(method, "TtyWinResize") == 0) {
 		struct winsize ws = {
