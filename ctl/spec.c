@@ -219,6 +219,9 @@ spec_add_root_storages(struct maker *m, const struct container_options *o, const
 {
 	const char *lower = arena_printf(m->arena, SPEC_SHARED "/%s/lower", o->id);
 	const char *scratch = arena_printf(m->arena, SPEC_SHARED "/%s/scratch", o->id);
+	/* The container's own directory in the guest's memory, which is removed with it. */
+	const char *layer =
+		o->scratch ? scratch : arena_printf(m->arena, SPEC_CONTAINERS "/%s", o->id);
 	Grpc__Storage *overlay;
 	const char *options;
 
@@ -226,12 +229,12 @@ spec_add_root_storages(struct maker *m, const struct container_options *o, const
 		r->storages[r->n_storages++] = spec_share_storage(m, &o->shares[0], root);
 		return;
 	}
-	options = o->scratch && scratch
+	/* The option for a layer in memory is no choice: some agents pass it on to the kernel. */
+	options = lower && layer
 			  ? arena_printf(m->arena, "lowerdir=%s,upperdir=%s/upper,workdir=%s/work",
-					 lower, scratch, scratch)
-			  : arena_printf(m->arena,
-					 "lowerdir=%s,io.katacontainers.fs-opt.overlay-rw", lower);
-	if (!lower || !scratch || !options) {
+					 lower, layer, layer)
+			  : NULL;
+	if (!scratch || !options) {
 		m->failed = true;
 		return;
 	}
@@ -240,11 +243,11 @@ spec_add_root_storages(struct maker *m, const struct container_options *o, const
 		r->storages[r->n_storages++] = spec_share_storage(m, o->scratch, scratch);
 	overlay = spec_new_storage(m, "overlayfs", "overlay", "overlay", options, root);
 	r->storages[r->n_storages++] = overlay;
-	if (!overlay || !o->scratch)
+	if (!overlay)
 		return;
 	overlay->driver_options = spec_make(m, 2, sizeof(*overlay->driver_options));
 	for (size_t i = 0; overlay->driver_options && i < 2; i++) {
-		char *option = arena_printf(m->arena, CREATE_OPTION "%s/%s", scratch,
+		char *option = arena_printf(m->arena, CREATE_OPTION "%s/%s", layer,
 					    i == 0 ? "upper" : "work");
 
 		overlay->driver_options[i] = option;

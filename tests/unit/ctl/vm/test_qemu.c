@@ -459,11 +459,15 @@ Test(ctl_spec, writable_layer)
 	CHECK_STR(overlay->driver, "overlayfs");
 	CHECK_STR(overlay->fstype, "overlay");
 	CHECK_STR(overlay->mount_point, r->oci->root->path);
-	REQUIRE_EQ(overlay->n_options, 2);
+	REQUIRE_EQ(overlay->n_options, 3);
 	CHECK_STR(overlay->options[0], "lowerdir=" SPEC_SHARED "/main/lower");
 	CHECK_STR(overlay->options[0] + strlen("lowerdir="), r->storages[0]->mount_point);
-	CHECK_STR(overlay->options[1], "io.katacontainers.fs-opt.overlay-rw");
-	CHECK_EQ(overlay->n_driver_options, 0);
+	CHECK_STR(overlay->options[1], "upperdir=" SPEC_CONTAINERS "/main/upper");
+	CHECK_STR(overlay->options[2], "workdir=" SPEC_CONTAINERS "/main/work");
+	REQUIRE_EQ(overlay->n_driver_options, 2);
+	CHECK_STR(overlay->driver_options[1],
+		  "io.katacontainers.volume.overlayfs.create_directory=" SPEC_CONTAINERS
+		  "/main/work");
 	o.scratch = &shares[1];
 	r = spec_container(&arena, &o);
 	REQUIRE_NE(r, NULL);
