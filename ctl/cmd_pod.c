@@ -226,7 +226,8 @@ pod_boot(void *self, const char *dir, struct error *err)
 		.m = &p->m, .vm = &p->o->vm, .writable = p->o->writable, .dir = p->vm.dir
 	};
 	p->spec.client = dial_agent(&p->vm, p->o->vm.boot_timeout_ms, err);
-	if (p->spec.client && podspec_sandbox(&p->spec, err) == 0)
+	if (p->spec.client && vm_plug_disks(&p->vm, &p->o->vm, err) == 0 &&
+	    podspec_sandbox(&p->spec, err) == 0)
 		p->run = podrun_new(&p->spec, p->vm.dir, &p->o->log, err);
 	progress_step("starting the containers");
 	if (p->run && podrun_start(p->run, p->o->vm.boot_timeout_ms, err) == 0)

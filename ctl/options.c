@@ -752,7 +752,10 @@ options_choose_share(struct run_options *o, bool has_directories, struct error *
 		return error_set(err, ERROR_INVALID_ARGUMENT, SHARE_NONE);
 	/* Without root, virtiofsd knows a single user id. A second program makes the time of a
 	 * guest that counts instructions vary. */
-	if (!chosen && has_directories && !needed && !o->virtiofsd) {
+	if (!chosen && has_directories && o->vm.agent_binary) {
+		/* kata-agent has no 9p. */
+		needed = true;
+	} else if (!chosen && has_directories && !needed && !o->virtiofsd) {
 		if (o->vm.icount)
 			error_set(&why, ERROR_FAILED_PRECONDITION, "--icount was given");
 		else if (geteuid() != 0)
@@ -763,7 +766,12 @@ options_choose_share(struct run_options *o, bool has_directories, struct error *
 				   &why) == 0)
 			o->vm.virtiofsd = o->found_virtiofsd;
 		else if (needed || o->virtiofsd)
-			return error_set(err, ERROR_INVALID_ARGUMENT, "virtio-fs: %s", why.msg);
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 !chosen && o->vm.agent_binary
+						 ? "virtio-fs: %s (another agent may have no 9p: "
+						   "--share 9p if it does)"
+						 : "virtio-fs: %s",
+					 why.msg);
 	}
 	if (chosen || !has_directories)
 		return 0;
@@ -942,6 +950,7 @@ options_fill_guest_files(struct run_options *o, struct error *err)
 		if (find_guest_file("tatami", o->init, sizeof(o->init), err) < 0)
 			return -1;
 		o->vm.init_binary = o->init;
+		o->vm.late_disks = !o->vm.microvm;
 	}
 	if (!o->arch_given)
 		o->vm.arch = find_kernel_arch(o->vm.kernel);

@@ -60,7 +60,9 @@ single_vm_start(struct single_vm *p, struct run_options *o, const char *dir, str
 	r = p->client ? 0 : -1;
 	if (r == 0) {
 		p->timeline.agent = monotonic_ns();
-		r = o->no_container ? 0 : single_make_container(p, o, &a, err);
+		r = vm_plug_disks(&p->vm, &o->vm, err);
+		if (r == 0 && !o->no_container)
+			r = single_make_container(p, o, &a, err);
 	} else if (err->code != ERROR_CANCELLED) {
 		single_print_console(&p->vm);
 	}

@@ -33,6 +33,26 @@ qemu_machine(const struct vm_options *o)
 	return o->microvm ? "microvm,acpi=off" : "q35,sata=off,smbus=off";
 }
 
+bool
+qemu_is_late(const struct vm_options *o, const struct vm_share *s)
+{
+	return o->late_disks && (s->kind == SHARE_BLK || s->kind == SHARE_SCSI);
+}
+
+/* Returns the number of root ports: the requested ones, and one for each disk that comes later and
+ * is not on the SCSI controller. */
+static unsigned int
+qemu_ports(const struct vm_options *o)
+{
+	unsigned int n = o->hotplug_ports ? o->hotplug_ports : 1;
+
+	if (o->microvm)
+		return 0;
+	for (unsigned int i = 0; i < o->n_shares; i++)
+		n += qemu_is_late(o, &o->shares[i]) && o->shares[i].kind == SHARE_BLK;
+	return n < VM_PORTS_MAX ? n : VM_PORTS_MAX;
+}
+
 /* Doubles each comma, as QEMU requires in option values. */
 /* Returns the processor to emulate: all that QEMU can, but what makes its emulation slow. */
 static const char *
@@ -66,6 +86,7 @@ qemu_argv(struct argv *a, const struct vm_options *o, const struct qemu_parts *p
 	static const char *const fixed[] = { "-nodefaults", "-no-user-config", "-no-reboot",
 					     "-display", "none" };
 	char dir[2 * PATH_MAX], append[2048];
+	unsigned int ports;
 
 	argv_add(a, "%s", p->qemu);
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
@@ -116,11 +137,12 @@ qemu_argv(struct argv *a, const struct vm_options *o, const struct qemu_parts *p
 	qemu_add_vsock(a, o, p);
 	qemu_add_nic(a, o, p->dir);
 	/* Empty slots on PCIe root ports for hot-plugged devices. */
-	for (unsigned int k = 0; !o->microvm && (k == 0 || k < o->hotplug_ports); k++) {
+	ports = qemu_ports(o);
+	for (unsigned int k = 0; k < ports; k++) {
 		argv_add(a, "-device");
 		argv_add(a, "pcie-root-port,id=hotplug%u,chassis=%u,slot=%u,addr=0x%x.%u%s", k,
 			 k + 1, k + 1, PORTS_SLOT, k,
-			 k == 0 && o->hotplug_ports > 1 ? ",multifunction=on" : "");
+			 k == 0 && ports > 1 ? ",multifunction=on" : "");
 	}
 	if (o->root_image && o->root_nvdimm) {
 		/* As Kata adds it: the guest sees a device that it cannot write. */
@@ -138,7 +160,8 @@ qemu_argv(struct argv *a, const struct vm_options *o, const struct qemu_parts *p
 	}
 	qemu_add_controllers(a, o);
 	for (unsigned int i = 0; i < o->n_shares; i++)
-		qemu_add_share(a, o, i, p->dir);
+		if (!qemu_is_late(o, &o->shares[i]))
+			qemu_add_share(a, o, i, p->dir);
 	for (unsigned int i = 0; i < o->n_qemu_args; i++)
 		argv_add(a, "%s", o->qemu_args[i]);
 }
@@ -224,13 +247,15 @@ qemu_append(char *out, size_t size, const struct vm_options *o, const char *acce
 	/* The kernel looks for disks at 256 addresses of a SCSI controller. After the boot that
 	 * takes many seconds, in which it would plug in no other device. */
 	(void)snprintf(
-		out, size, "console=%s quiet panic=-1%s%s%s%s%s%s%s%s%s%s%s",
+		out, size, "console=%s quiet panic=-1%s%s%s%s%s%s%s%s%s%s%s%s",
 		o->arch == VM_AARCH64 ? "ttyAMA0" : "ttyS0",
 		o->arch == VM_AARCH64 ? "" : " reboot=k no_timer_check tsc=reliable noreplace-smp",
 		no_apic_timer ? " nolapic_timer" : "", o->microvm ? "" : " scsi_mod.scan=async",
 		has_virtiofs && is_emulated ? " init_on_alloc=1" : "", o->root_image ? " " : "",
 		o->root_image ? root : "", o->log_level ? " agent.log=" : "",
-		o->log_level ? o->log_level : "", debug, o->append ? " " : "",
+		o->log_level ? o->log_level : "", debug,
+		/* The default of 3 s is short for an emulated guest. */
+		o->late_disks ? " agent.hotplug_timeout=60" : "", o->append ? " " : "",
 		o->append ? o->append : "");
 }
 

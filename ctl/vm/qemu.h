@@ -24,6 +24,9 @@ struct qemu_parts {
  * a PCI slot, SCSI address, or the node of memory or of a disk on virtio-mmio. */
 void qemu_share_tag(const struct vm_options *o, unsigned int i, char *out, size_t size);
 
+/* Returns whether a share is a disk that QEMU's command line leaves out (late_disks). */
+bool qemu_is_late(const struct vm_options *o, const struct vm_share *s);
+
 /* Writes the PCI path of a device in the k-th root port for hot-plugging. */
 void qemu_port_path(unsigned int k, char *out, size_t size);
 

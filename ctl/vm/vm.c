@@ -27,11 +27,13 @@
 
 #include <linux/vhost.h>
 
+#include "ctl/vm/attach.h"
 #include "ctl/vm/find.h"
 #include "ctl/vm/initrd.h"
 #include "ctl/vm/programs.h"
 #include "ctl/vm/progress.h"
 #include "ctl/vm/qemu.h"
+#include "ctl/vm/qmp.h"
 #include "ctl/vm/tempdir.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
@@ -299,6 +301,11 @@ vm_start_virtiofsd(struct vm *vm, const struct vm_options *o, unsigned int i, st
 	argv_add(&a, "--shared-dir=%s", s->path);
 	argv_add(&a, "--cache=%s", o->virtiofs_cache ? o->virtiofs_cache : "auto");
 	argv_add(&a, "--sandbox=namespace");
+	/* Without root it knows one user: the caller, who is root in the guest. */
+	if (geteuid() != 0) {
+		argv_add(&a, "--uid-map=:0:%u:1:", (unsigned int)geteuid());
+		argv_add(&a, "--gid-map=:0:%u:1:", (unsigned int)getegid());
+	}
 	if (s->readonly)
 		argv_add(&a, "--readonly");
 	if (programs_start(&vm->programs, slot, name, &a, -1, err) < 0)
@@ -373,6 +380,29 @@ vm_start_passt(struct vm *vm, const struct vm_options *o, struct error *err)
 	if (programs_start(&vm->programs, PROGRAM_PASST, "passt", &a, -1, err) < 0)
 		return -1;
 	return programs_wait_socket(&vm->programs, PROGRAM_PASST, "passt.sock", err);
+}
+
+int
+vm_plug_disks(struct vm *vm, struct vm_options *o, struct error *err)
+{
+	struct qmp q = { .fd = -1 };
+	int r = 0;
+
+	for (unsigned int i = 0; o->late_disks && i < o->n_shares && r == 0; i++) {
+		struct vm_share *s = &o->shares[i];
+		struct attached a;
+
+		if (!qemu_is_late(o, s))
+			continue;
+		if (q.fd < 0)
+			r = qmp_open(&q, vm->dir, err);
+		if (r == 0)
+			r = attach_disk(&q, s->kind, s->path, s->readonly, &a, err);
+		if (r == 0)
+			(void)snprintf(s->tag, sizeof(s->tag), "%s", a.address);
+	}
+	qmp_close(&q);
+	return r;
 }
 
 bool

@@ -38,6 +38,11 @@ struct vm {
  * returns once QEMU runs. On failure, nothing is left. Returns 0, or -1 and err. */
 int vm_start(struct vm *vm, struct vm_options *options, const char *dir, struct error *err);
 
+/* Plugs in the disks of a VM with late_disks, and fills in their addresses: an agent that learns of
+ * disks by the kernel's events alone sees only those that come after its start. Returns 0, or -1
+ * and err. */
+int vm_plug_disks(struct vm *vm, struct vm_options *options, struct error *err);
+
 /* Returns whether QEMU has ended, or a program that it cannot do without. exit_text (may be NULL)
  * receives the reason, each time. */
 bool vm_has_ended(struct vm *vm, char *exit_text, size_t size);

@@ -53,7 +53,8 @@ struct vm_share {
 	/* directory, or image of a disk */
 	char path[PATH_MAX];
 	bool readonly;
-	/* filled in by vm_start: the mount tag, or the disk's address in the protocol */
+	/* filled in by vm_start or vm_plug_disks: the mount tag, or the disk's address in the
+	 * protocol */
 	char tag[32];
 	/* file system of a disk that a container mounts, or NULL */
 	const char *fstype;
@@ -110,6 +111,9 @@ struct vm_options {
 	unsigned int n_publish;
 	struct vm_share shares[VM_SHARES_MAX];
 	unsigned int n_shares;
+	/* disks on virtio-blk and virtio-scsi are plugged in by vm_plug_disks(), once the agent
+	 * runs */
+	bool late_disks;
 	/* QEMU's microvm instead of q35: no PCI, devices on virtio-mmio */
 	bool microvm;
 	/* more arguments for QEMU, after all others */

@@ -320,6 +320,7 @@ build_tools()
 		"$(scripts/deps)/bin/musl-cc" -std=c17 -D_GNU_SOURCE -O1 -Wall -static tests/vm/net-probe.c -o "$work/bin/net-probe" &&
 		"$(scripts/deps)/bin/musl-cc" -std=c17 -D_GNU_SOURCE -O1 -Wall -static tests/vm/watch-probe.c -o "$work/bin/watch-probe" &&
 		"$(scripts/deps)/bin/musl-cc" -std=c17 -D_GNU_SOURCE -O1 -Wall -static tests/vm/mount-probe.c -o "$work/bin/mount-probe" &&
+		"$(scripts/deps)/bin/musl-cc" -std=c17 -D_GNU_SOURCE -O1 -Wall -static tests/vm/other-agent.c -o "$work/bin/other-agent" &&
 		cc -std=c17 -D_GNU_SOURCE -O1 -Wall tests/vm/hangfs.c -o "$work/bin/hangfs" &&
 		cc -std=c17 -D_GNU_SOURCE -O1 -Wall tests/vm/qmp.c -o "$work/bin/qmp" &&
 		cc -std=c17 -D_GNU_SOURCE -O1 -Wall tests/vm/pmem-header.c -o "$work/bin/pmem-header" &&

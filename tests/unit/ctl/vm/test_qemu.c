@@ -183,6 +183,30 @@ Test(ctl_qemu, networks)
 	argv_release(&a);
 }
 
+Test(ctl_qemu, late_disks)
+{
+	struct vm_options o = {
+		.kernel = "/k", .memory_mib = 64, .cpus = 1, .n_shares = 3, .late_disks = true
+	};
+	struct argv a = { 0 };
+
+	o.shares[0] = (struct vm_share){ .kind = SHARE_BLK, .path = "/root.ext4" };
+	o.shares[1] = (struct vm_share){ .kind = SHARE_SCSI, .path = "/scsi.ext4" };
+	o.shares[2] = (struct vm_share){ .kind = SHARE_PMEM, .path = "/pmem.ext4", .size = 4096 };
+	qemu_argv(&a, &o, &parts);
+	for (size_t i = 0; i < a.n; i++) {
+		CHECK(!strstr(a.items[i], "/root.ext4"));
+		CHECK(!strstr(a.items[i], "/scsi.ext4"));
+	}
+	/* A disk that is plugged in later needs a port or a controller. */
+	CHECK(has(&a, "pcie-root-port,id=hotplug0,chassis=1,slot=1,addr=0x1e.0,multifunction=on"));
+	CHECK(has(&a, "pcie-root-port,id=hotplug1,chassis=2,slot=2,addr=0x1e.1"));
+	CHECK(!has(&a, "pcie-root-port,id=hotplug2,chassis=3,slot=3,addr=0x1e.2"));
+	CHECK(has(&a, "virtio-scsi-pci,id=scsi0,addr=0x7"));
+	CHECK(has(&a, "virtio-pmem-pci,memdev=share2,addr=0xa"));
+	argv_release(&a);
+}
+
 Test(ctl_qemu, microvm_and_more_arguments)
 {
 	struct vm_options o = { .kernel = "/k",
