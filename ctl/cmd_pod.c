@@ -13,6 +13,7 @@
 #include "ctl/commands.h"
 #include "ctl/options.h"
 #include "ctl/pod/files.h"
+#include "ctl/pod/https.h"
 #include "ctl/pod/manifest.h"
 #include "ctl/pod/run.h"
 #include "ctl/pod/security.h"
@@ -205,6 +206,8 @@ pod_read(struct pod_vm *p, const char *file, struct error *err)
 			return error_wrap(err, "%s", file);
 	if (p->o->no_network)
 		vm->configure_nic = false;
+	if (https_publish(&p->m, vm, err) < 0)
+		return error_wrap(err, "%s", file);
 	if (podspec_open_images(&p->m, p->o->images, p->o->n_images, dir, find_arch_name(vm->arch),
 				p->images, err) < 0)
 		return error_wrap(err, "%s", file);

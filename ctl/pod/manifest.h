@@ -97,6 +97,14 @@ struct manifest_action {
 	bool is_request;
 	/* sleeps this long instead, with args NULL; -1: no */
 	int sleep_s;
+	/* port of a request by HTTPS, which the host makes (https.h); 0: none */
+	unsigned int https_port;
+	const char *https_path;
+	/* "NAME: VALUE" */
+	const char *const *https_headers;
+	/* its field in the description and the line */
+	const char *field;
+	unsigned int line;
 };
 
 struct manifest_probe {

@@ -9,9 +9,11 @@
 #include "ctl/pod/expand.h"
 #include "ctl/pod/manifest_internal.h"
 #include "lib/cleanup.h"
+#include "lib/parse.h"
 
 #define SECONDS_MAX 1000000
 #define HEADERS_MAX 32
+#define HEADER_NAME "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
 /* Sets the arguments of a request that the pause container's program makes (init/probe.h). */
 static int
@@ -88,8 +90,9 @@ manifest_read_http(struct manifest_reader *m, const struct field *container, con
 	static const struct field_keys header_keys = { "name value", "", "" };
 	static const char *const schemes[] = { "HTTP", "HTTPS" };
 	const char *words[4 + HEADERS_MAX] = { "http", "", NULL, "/" };
-	struct field headers, header, scheme;
+	struct field headers, header, scheme, host;
 	unsigned int choice = 0;
+	uint32_t port = 0;
 	size_t n = 4, i = 0;
 
 	field_get(f, "httpHeaders", &headers);
@@ -100,9 +103,7 @@ manifest_read_http(struct manifest_reader *m, const struct field *container, con
 	    field_choice(&m->r, f, "scheme", schemes, ARRAY_LEN(schemes), &choice) < 0 ||
 	    field_check_list(&m->r, &headers, HEADERS_MAX) < 0)
 		return -1;
-	field_get(f, "scheme", &scheme);
-	if (choice == 1)
-		return field_wrong(&m->r, &scheme, "HTTPS is not supported");
+	(void)parse_u32(words[2], &port);
 	if (words[3][0] != '/')
 		words[3] = arena_printf(m->r.arena, "/%s", words[3]);
 	for (const struct yaml_node *e = headers.node ? headers.node->first : NULL; e;
@@ -114,9 +115,25 @@ manifest_read_http(struct manifest_reader *m, const struct field *container, con
 		    field_required(&m->r, &header, "name", &name) < 0 ||
 		    field_text(&m->r, &header, "value", &value) < 0)
 			return -1;
+		if (strspn(name, HEADER_NAME) != strlen(name) || strpbrk(value, "\r\n"))
+			return field_wrong(&m->r, &header, "invalid header");
 		words[n++] = arena_printf(m->r.arena, "%s: %s", name, value);
 	}
-	return manifest_set_request(m, a, words, n);
+	if (manifest_set_request(m, a, words, n) < 0)
+		return -1;
+	if (choice == 0)
+		return 0;
+	field_get(f, "host", &host);
+	if (host.node)
+		return field_wrong(&m->r, &host, "not supported with HTTPS");
+	field_get(f, "scheme", &scheme);
+	a->is_request = false;
+	a->https_port = (unsigned int)port;
+	a->https_path = a->args[4];
+	a->https_headers = a->args + 5;
+	a->line = scheme.node->line;
+	a->field = arena_strdup(m->r.arena, scheme.path);
+	return a->field ? 0 : field_nomem(&m->r);
 }
 
 static int

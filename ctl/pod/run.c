@@ -22,15 +22,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
 #include "agent.pb-c.h"
 #include "ctl/outlet.h"
+#include "ctl/pod/https.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/io.h"
+#include "lib/sys.h"
 #include "lib/ttrpc/client.h"
 
 #define CHUNK       (64u << 10)
@@ -56,6 +59,9 @@ struct action_run {
 	/* the pending WaitProcess, 0: none; end of a sleep */
 	uint32_t call;
 	uint64_t sleep_ns;
+	/* the program that makes a request by HTTPS, 0: none, and its pidfd */
+	pid_t pid;
+	int pidfd;
 };
 
 /* State of a probe. */
@@ -124,6 +130,7 @@ static void podrun_begin_stop(struct container *c, int grace_s);
 static uint64_t podrun_stop_turn(struct container *c);
 static void podrun_start_turn(struct container *c);
 static void podrun_action_begin(struct action_run *r);
+static void podrun_start_https(struct action_run *r);
 static void podrun_action_kill(struct action_run *r);
 static void podrun_action_forget(struct action_run *r);
 static bool podrun_action_ended(struct action_run *r);
@@ -328,17 +335,30 @@ podrun_earlier(uint64_t a, uint64_t b)
 static bool
 podrun_step(struct podrun *p, int stop_fd, int vm_fd, uint64_t until_ns)
 {
-	struct pollfd fds[] = { { .fd = ttrpc_client_fd(p->spec->client) },
-				{ .fd = stop_fd, .events = POLLIN },
-				{ .fd = vm_fd, .events = POLLIN },
-				{ .fd = outlets_fd(p->outlets), .events = POLLIN } };
+	struct pollfd fds[4 + 5 * MANIFEST_CONTAINERS_MAX] = {
+		{ .fd = ttrpc_client_fd(p->spec->client) },
+		{ .fd = stop_fd, .events = POLLIN },
+		{ .fd = vm_fd, .events = POLLIN },
+		{ .fd = outlets_fd(p->outlets), .events = POLLIN },
+	};
 	uint64_t next = podrun_earlier(podrun_turn(p), until_ns);
 	struct error err = ERROR_INIT;
+	nfds_t n = 4;
 
 	for (size_t i = 0; i < 2 * p->n; i++)
 		podrun_go_on(&p->readings[i]);
+	for (size_t i = 0; i < p->n; i++) {
+		struct container *c = &p->containers[i];
+		const struct action_run *runs[] = { &c->startup.run, &c->ready.run, &c->live.run,
+						    &c->post_start, &c->pre_stop };
+
+		for (size_t k = 0; k < ARRAY_LEN(runs); k++)
+			if (runs[k]->pid > 0)
+				fds[n++] =
+					(struct pollfd){ .fd = runs[k]->pidfd, .events = POLLIN };
+	}
 	fds[0].events = ttrpc_client_events(p->spec->client);
-	if (poll(fds, ARRAY_LEN(fds), deadline_left_ms(next)) < 0)
+	if (poll(fds, n, deadline_left_ms(next)) < 0)
 		return errno == EINTR;
 	if (fds[3].revents)
 		outlets_handle(p->outlets);
@@ -653,6 +673,10 @@ podrun_action_begin(struct action_run *r)
 	r->is_running = true;
 	r->is_answered = false;
 	r->sleep_ns = DEADLINE_NEVER;
+	if (r->action->https_port) {
+		podrun_start_https(r);
+		return;
+	}
 	if (r->action->sleep_s >= 0) {
 		r->result = 0;
 		r->sleep_ns = deadline_in((uint64_t)r->action->sleep_s * 1000);
@@ -678,12 +702,45 @@ podrun_action_begin(struct action_run *r)
 	arena_release(&a);
 }
 
+/* Notes the result of a program that has ended; kills it first, or only looks. */
+static void
+podrun_reap_https(struct action_run *r, bool kill_first)
+{
+	int status;
+
+	if (r->pid <= 0)
+		return;
+	if (kill_first)
+		(void)kill(r->pid, SIGKILL);
+	if (waitpid(r->pid, &status, kill_first ? 0 : WNOHANG) != r->pid)
+		return;
+	r->pid = 0;
+	close_fd(&r->pidfd);
+	r->is_answered = true;
+	r->result = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void
+podrun_start_https(struct action_run *r)
+{
+	struct error err = ERROR_INIT;
+
+	r->result = -1;
+	r->pid = https_start(r->c->run->spec->vm, r->action, &err);
+	r->pidfd = r->pid > 0 ? sys_pidfd_open(r->pid, 0) : -1;
+	r->is_answered = r->pid <= 0;
+	/* Its end would not be seen. */
+	if (r->pid > 0 && r->pidfd < 0)
+		podrun_reap_https(r, true);
+}
+
 /* Returns whether a run that was begun has ended, with its result. */
 static bool
 podrun_action_ended(struct action_run *r)
 {
 	if (!r->is_running)
 		return true;
+	podrun_reap_https(r, false);
 	if (!r->is_answered && !deadline_is_over(r->sleep_ns))
 		return false;
 	r->is_running = false;
@@ -697,6 +754,7 @@ podrun_action_kill(struct action_run *r)
 {
 	char id[128];
 
+	podrun_reap_https(r, true);
 	if (!r->is_running || !r->call)
 		return;
 	podrun_action_id(r, id, sizeof(id));
@@ -708,6 +766,7 @@ podrun_action_kill(struct action_run *r)
 static void
 podrun_action_forget(struct action_run *r)
 {
+	podrun_reap_https(r, true);
 	if (r->call)
 		ttrpc_client_forget(r->c->run->spec->client, r->call);
 	r->call = 0;
@@ -797,5 +856,14 @@ podrun_free(struct podrun *p)
 {
 	if (p)
 		outlets_free(p->outlets);
+	for (size_t i = 0; p && i < p->n; i++) {
+		struct container *c = &p->containers[i];
+
+		podrun_reap_https(&c->startup.run, true);
+		podrun_reap_https(&c->ready.run, true);
+		podrun_reap_https(&c->live.run, true);
+		podrun_reap_https(&c->post_start, true);
+		podrun_reap_https(&c->pre_stop, true);
+	}
 	free(p);
 }

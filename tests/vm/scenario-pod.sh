@@ -23,6 +23,8 @@ free_port()
 
 describe()
 {
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=site -days 30 \
+		-keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null || return 1
 	mkdir -p "$work/side" "$work/host" "$work/kept" && echo kept >"$work/kept/file" &&
 		truncate -s 16M "$work/disk.ext4" && mke2fs -q -t ext4 "$work/disk.ext4" && cp -a "$rootfs/." "$work/side/" || return 1
 	cat >"$work/pod.yaml" <<-END
@@ -37,6 +39,14 @@ describe()
 	kind: Secret
 	metadata: {name: key}
 	data: {token: aHVzaA==}
+	---
+	apiVersion: v1
+	kind: Secret
+	metadata: {name: tls}
+	stringData:
+	  tls.conf: |
+	    server { listen 8443 ssl; root /var/www/html; ssl_certificate /etc/tls/cert; ssl_certificate_key /etc/tls/key; }
+	data: {cert: $(base64 -w0 "$work/cert.pem"), key: $(base64 -w0 "$work/key.pem")}
 	---
 	apiVersion: v1
 	kind: PersistentVolume
@@ -70,6 +80,7 @@ describe()
 	  volumes:
 	  - {name: pages, configMap: {name: pages}}
 	  - {name: key, secret: {secretName: key, defaultMode: 0400}}
+	  - {name: tls, secret: {secretName: tls}}
 	  - {name: fast, emptyDir: {medium: Memory, sizeLimit: 8Mi}}
 	  - {name: scratch, emptyDir: {}}
 	  - {name: host, hostPath: {path: $work/host, type: Directory}}
@@ -95,7 +106,10 @@ describe()
 	    volumeMounts:
 	    - {name: pages, mountPath: /var/www/html, readOnly: true}
 	    - {name: scratch, mountPath: /scratch}
+	    - {name: tls, mountPath: /etc/tls}
+	    - {name: tls, mountPath: /etc/nginx/conf.d/tls.conf, subPath: tls.conf}
 	    resources: {limits: {memory: 0.09375Gi, cpu: 0.9}}
+	    livenessProbe: {httpGet: {scheme: HTTPS, path: /index.html, port: 8443, httpHeaders: [{name: User-Agent, value: by-https}]}, periodSeconds: 1, timeoutSeconds: 10, failureThreshold: 60}
 	    startupProbe: {tcpSocket: {port: web}, periodSeconds: 1, timeoutSeconds: 10, failureThreshold: 60}
 	    readinessProbe: {httpGet: {path: /index.html, port: web}, periodSeconds: 1, timeoutSeconds: 10, failureThreshold: 60}
 	  - name: side
@@ -175,6 +189,8 @@ claims()
 	is $'kept\n2000 2775' in_side 'cat /kept/file && echo x >/disk/file && stat -c "%g %a" /disk' &&
 		! in_side 'echo x >/kept/file'
 }
+# The log is that of nginx, where the answers stand.
+asked() { ctl exec -c nginx site -- grep -q '"GET /index.html HTTP/[12.]*" 200 .*by-https' /var/log/nginx/access.log; }
 limits()
 {
 	in_side 'cat /sys/fs/cgroup/memory.max' &&
@@ -278,6 +294,7 @@ if ok 'make a disk with nginx' make_disk && ok 'describe the pod' describe; then
 		ok 'an empty directory is shared, in the order of the containers' is $'hello\nfirst\nshipper\nside' shared
 		ok 'parts of volumes' is $'a page of a config map\nx\n2000\n2000' parts
 		ok 'an empty directory in memory has the given size' memory_dir
+		ok 'a probe by HTTPS reaches the pod' within 30 asked
 		ok 'claims: a directory that nobody may write, a disk for the group of the pod' claims
 		ok 'limits' is $'33554432\n100663296\n90000 100000' limits
 		ok 'secret and config map cannot be written' read_only

@@ -171,9 +171,7 @@ Test(manifest, all_examples)
 		  "supported" },
 		{ "refused-host-processes", NULL, "line 5: spec.hostPID: not supported" },
 		{ "refused-field", NULL, "line 8: spec.containers[0].volumeMount: unknown field" },
-		{ "refused-https", NULL,
-		  "line 10: spec.containers[0].readinessProbe.httpGet.scheme: HTTPS is not "
-		  "supported" },
+		{ "https-probe", "", NULL },
 		{ "refused-number", NULL,
 		  "line 10: spec.containers[0].env[0].value: must be a string: put 8080 into "
 		  "quotes" },
@@ -852,6 +850,15 @@ Test(manifest, invalid)
 		{ POD(CONTAINERS(",\"livenessProbe\":{\"httpGet\":{}}")),
 		  "livenessProbe.httpGet: port is missing" },
 		{ POD(CONTAINERS(",\"livenessProbe\":{}")), "livenessProbe: must have exec" },
+		{ POD(CONTAINERS(",\"livenessProbe\":{\"httpGet\":{\"port\":1,\"scheme\":\"HTTPS\","
+				 "\"host\":\"127.0.0.1\"}}")),
+		  "livenessProbe.httpGet.host: not supported with HTTPS" },
+		{ POD(CONTAINERS(",\"livenessProbe\":{\"httpGet\":{\"port\":1,\"httpHeaders\":"
+				 "[{\"name\":\"@x\"}]}}")),
+		  "livenessProbe.httpGet.httpHeaders[0]: invalid header" },
+		{ POD(CONTAINERS(",\"livenessProbe\":{\"httpGet\":{\"port\":1,\"httpHeaders\":"
+				 "[{\"name\":\"x\",\"value\":\"a\\r\\nb: c\"}]}}")),
+		  "livenessProbe.httpGet.httpHeaders[0]: invalid header" },
 		{ POD(CONTAINERS(",\"livenessProbe\":{\"tcpSocket\":{\"port\":\"web\"}}")),
 		  "tcpSocket.port: \"web\": no such port" },
 		{ POD(CONTAINERS(",\"livenessProbe\":{\"tcpSocket\":{\"port\":1,"
