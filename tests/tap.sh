@@ -51,6 +51,13 @@ refuses()
 	fi
 }
 
+# skips WHAT WHY: counts a test that cannot be run here.
+skips() { result ok "$1 # SKIP $2"; }
+
+# has_terminal: the user can open a terminal, which a devpts mounted without ptmxmode leaves to root.
+has_terminal() { script -qc true /dev/null </dev/null >/dev/null 2>&1; }
+no_terminal='the user cannot open a terminal on this machine'
+
 finish()
 {
 	echo "1..$tap_n"
