@@ -90,13 +90,21 @@ inherits()
 {
 	booted nine -e FROM=container -e BOTH=container -w /usr -- sleep 1000 || return 1
 	prints $'container exec /usr' ctl exec -e BOTH=exec nine -- sh -c 'echo "$FROM $BOTH $(pwd)"' &&
-		prints / ctl exec -w / nine -- pwd && prints $'container container xterm' ctl exec -t nine -- sh -c 'printf "%s" "$FROM $BOTH $TERM"' || return 1
+		prints / ctl exec -w / nine -- pwd || return 1
 	prints SERVING ctl_status nine && fails_alive 'no VM named nobody' ctl rpc nobody Check || return 1
 	test "$(ctl stats nine | awk 'NR == 2 { print $2, $3, $4, $5, $6, $7 }')" = '1.50 3.0 MiB 256.0 MiB 2' || { ctl stats nine; return 1; }
 	ctl stats --json nine | jq -e '.cgroup_stats.pids_stats.current == 2' >/dev/null && ctl rm -f nine && nothing_left
 }
 ctl_status() { ctl rpc --compact "$1" Check | jq -r .status; }
 passes 'exec inherits environment and directory; rpc and stats by name' inherits
+inherits_on_terminal()
+{
+	booted nine -e FROM=container -e BOTH=container -- sleep 1000 || return 1
+	prints $'container container xterm' ctl exec -t nine -- sh -c 'printf "%s" "$FROM $BOTH $TERM"'
+	local status=$?
+	ctl rm -f nine && nothing_left && return $status
+}
+on_terminal 'exec inherits the environment on a terminal' inherits_on_terminal
 for command in run boot pod ps attach plug unplug detach exec logs stats inspect wait stop rm rpc; do
 	passes "$command -h" code 0 ctl $command -h
 done
