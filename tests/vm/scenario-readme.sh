@@ -41,7 +41,8 @@ make_images()
 	test "$(uname -m)" = x86_64 || arch=arm64
 	cp -a "$rootfs" "$dir" && mkdir "$dir/www" && echo 'a page' >"$dir/www/index.html" || return 1
 	printf '#!/bin/sh\necho serving a page\ntrap exit TERM\nhttpd -f -h /www & wait\n' >"$dir/bin/nginx"
-	printf '#!/bin/sh\nexec wget -q -O - "$2"\n' >"$dir/bin/curl"
+	# The server may not listen yet.
+	printf '#!/bin/sh\nuntil wget -q -O - "$2"; do sleep 0.1; done\n' >"$dir/bin/curl"
 	chmod 755 "$dir/bin/nginx" "$dir/bin/curl"
 	mke2fs -q -t ext4 -d "$dir" "$clone/image.ext4" 32M && mke2fs -q -t ext4 "$clone/disk.ext4" 4M && mke2fs -q -t ext4 "$clone/more.ext4" 4M || return 1
 
