@@ -117,14 +117,15 @@ json_read_message(struct where *w, const ProtobufCMessageDescriptor *desc, const
 	return 0;
 }
 
-/* Writes the name of a field in the document. */
+/* Writes the name of field i in the document. */
 static void
-json_name(const struct where *w, const ProtobufCFieldDescriptor *f, char *out, size_t size)
+json_name(const struct where *w, const ProtobufCMessageDescriptor *desc, unsigned i, char *out,
+	  size_t size)
 {
 	if (w->names)
-		w->names->name(f, out, size);
+		w->names->name(&desc->fields[i], out, size);
 	else
-		(void)snprintf(out, size, "%s", f->name);
+		(void)snprintf(out, size, "%s", desc->fields[i].name);
 }
 
 static const ProtobufCFieldDescriptor *
@@ -133,7 +134,7 @@ json_find_field(const struct where *w, const ProtobufCMessageDescriptor *desc, c
 	char known[64];
 
 	for (unsigned i = 0; i < desc->n_fields; i++) {
-		json_name(w, &desc->fields[i], known, sizeof(known));
+		json_name(w, desc, i, known, sizeof(known));
 		if (strcmp(known, name) == 0 && known[0])
 			return &desc->fields[i];
 	}
@@ -147,7 +148,7 @@ json_unknown_field(struct where *w, const ProtobufCMessageDescriptor *desc, cons
 	char why[200], known[64];
 
 	for (unsigned i = 0; i < desc->n_fields; i++) {
-		json_name(w, &desc->fields[i], known, sizeof(known));
+		json_name(w, desc, i, known, sizeof(known));
 		if (strcasecmp(known, name) != 0 || !known[0])
 			continue;
 		if (w->names)
