@@ -324,6 +324,7 @@ build_tools()
 		cc -std=c17 -D_GNU_SOURCE -O1 -Wall tests/vm/hangfs.c -o "$work/bin/hangfs" &&
 		cc -std=c17 -D_GNU_SOURCE -O1 -Wall tests/vm/qmp.c -o "$work/bin/qmp" &&
 		cc -std=c17 -D_GNU_SOURCE -O1 -Wall tests/vm/pmem-header.c -o "$work/bin/pmem-header" &&
+		cc -std=c17 -D_GNU_SOURCE -O1 -Wall tests/vm/pty.c -o "$work/bin/pty" -lutil &&
 		cc -std=c17 -D_GNU_SOURCE -O1 -Wall tests/vm/vsock-cat.c -o "$work/bin/vsock-cat" ||
 		{ echo 'Bail out! the tools of the vm tests cannot be built'; exit 1; }
 }

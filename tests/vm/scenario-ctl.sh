@@ -171,7 +171,98 @@ microvm()
 		test "$(on_disk mmio data)" = written && test "$(ls -lR --time-style=full-iso "$rootfs")" = "$before"
 }
 
+# typed ROWS COLUMNS COMMAND...: runs the command on a terminal, typing the script on standard input.
+# The echo of a line differs from what the line prints, so that only the latter is expected.
+typed() { "$work/bin/pty" "$@" 2>&1; }
+# A shell on a terminal, as in the first steps of every tutorial.
+tutorial()
+{
+	typed 31 71 "$OUT/tatamictl" run -it $(vm_options) --rootfs "$rootfs" -- sh <<-'END' || return 1
+	expect / #
+	send stty size\r
+	expect 31 71
+	expect / #
+	resize 40 100
+	send until test "$(stty size)" = "40 100"; do :; done; echo size=$((1 + 1))\r
+	expect size=2
+	expect / #
+	send sh -c 'trap "echo res""ized" WINCH; echo ar""med; while :; do sleep 0.1; done'\r
+	expect armed
+	resize 41 100
+	expect resized
+	send \x03
+	expect / #
+	send sh -c 'echo at''work; exec sleep 1000'\r
+	expect atwork
+	send \x03
+	expect / #
+	send echo code=$?\r
+	expect code=130
+	expect / #
+	send sh -c 'trap "echo cont""inued" CONT; echo at""work; while :; do sleep 0.1; done'\r
+	expect atwork
+	send \x1a
+	expect Stopped
+	expect / #
+	send fg\r
+	expect continued
+	send \x03
+	expect / #
+	send echo code=$?\r
+	expect code=130
+	expect / #
+	send vi /tmp/new\r
+	expect 1/1 100%
+	send i
+	expect I /tmp/new
+	send hello from vi
+	expect hello from vi
+	send \e
+	expect - /tmp/new
+	send :wq\r
+	expect / #
+	send echo bytes=$(wc -c </tmp/new)\r
+	expect bytes=14
+	expect / #
+	send sh -c 'echo at""work; cat'\r
+	expect atwork
+	send input\r
+	expect input
+	expect input
+	send \x04
+	expect / #
+	send exit 5\r
+	exit 5
+	END
+	within 60 no_process "$TMPDIR/tatami" >/dev/null || { pgrep -af "$TMPDIR/tatami"; return 1; }
+}
+# The reader of a pipe ends, and a write fails for lack of space.
+pipes()
+{
+	local got
+	# shellcheck disable=SC2216
+	is 141 eval 'ctl exec ctl -- yes | head -n 2 >/dev/null; echo ${PIPESTATUS[0]}' && is 141 eval 'ctl exec ctl -- yes | true; echo ${PIPESTATUS[0]}' || return 1
+	got=$(ctl exec ctl -- yes 2>&1 >/dev/full; echo $?)
+	case $got in *'No space left on device'*125) ;; *) echo "printed: $got"; return 1 ;; esac
+	within 60 no_yes
+}
+no_yes() { ! ctl exec ctl -- pidof yes; }
+# The client is killed, or its terminal is closed: its process ends, too.
+client_gone()
+{
+	local end
+	for end in 'kill 9' hangup; do
+		typed 24 80 "$OUT/tatamictl" exec -it ctl -- sh -c 'echo at""work; exec yes >/dev/null' <<-END || return 1
+		expect atwork
+		$end
+		exit $(test "$end" = hangup && echo 129 || echo 137)
+		END
+		within 60 no_yes || return 1
+	done
+}
+
 ok 'make files' make_files
+ok 'a terminal: a shell, resizing, Ctrl-C, Ctrl-Z, vi, Ctrl-D, the exit code' tutorial
 if test "$(id -u)" = 0; then
 	ok 'run: virtio-fs is the default share; an NVDIMM' default_share
 else
@@ -182,6 +273,8 @@ if ok 'boot with a volume of each kind' boot ctl --share virtio-fs --rootfs "$ro
 	-v "type=scsi,source=$work/scsi.img,target=/scsi" -v "type=pmem,source=$work/pmem.img,target=/pmem,dax" \
 	-v type=tmpfs,target=/tmpfs,size=8Mi,mode=750 -v type=hugepages,target=/huge,size=4Mi \
 	--device "$work/raw0.img:/dev/one" --device "type=scsi,source=$work/raw1.img,target=/dev/two,readonly"; then
+	ok 'pipes whose reader ends, a full disk' pipes
+	ok 'the client is killed, or its terminal is closed' client_gone
 	ok 'a directory' bound
 	ok 'a directory that is followed' config_changes
 	ok 'a disk on virtio-blk' writes blk /blk
