@@ -159,7 +159,7 @@ complete -c tatamictl -n '__tatamictl_in exec' -s t -l tty -d 'Give the process 
 complete -c tatamictl -n '__tatamictl_in exec' -s i -l interactive -d 'Pass standard input on'
 complete -c tatamictl -n '__tatamictl_in exec' -s e -l env -x -d 'KEY=VALUE'
 complete -c tatamictl -n '__tatamictl_in exec' -s w -l cwd -x -d 'Working directory'
-complete -c tatamictl -n '__tatamictl_in exec' -s u -l user -x -d 'UID[:GID]'
+complete -c tatamictl -n '__tatamictl_in exec' -s u -l user -x -d 'User and group'
 complete -c tatamictl -n '__tatamictl_in exec' -s c -l container -x -d 'Container of a pod'
 complete -c tatamictl -n '__tatamictl_in exec' -l keep -d 'Let the process go on without its client'
 complete -c tatamictl -n '__tatamictl_in exec' -l help -d 'Print a summary'

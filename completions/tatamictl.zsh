@@ -163,7 +163,7 @@ _tatamictl()
 				'(-i --interactive)'{-i,--interactive}'[pass standard input on]' \
 				'*'{-e,--env}'[environment variable]:KEY=VALUE: ' \
 				'(-w --cwd)'{-w,--cwd}'[working directory]:directory: ' \
-				'(-u --user)'{-u,--user}'[user]:UID[:GID]: ' \
+				'(-u --user)'{-u,--user}'[user and group]:user[:group]: ' \
 				'(-c --container)'{-c,--container}'[container of a pod]:container: ' \
 				'--keep[let the process go on without its client]' '(- *)--help[print a summary]' \
 				'1:VM:_tatamictl_vms' && ret=0 ;;

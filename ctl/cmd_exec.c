@@ -9,6 +9,7 @@
 
 #include "agent.pb-c.h"
 #include "ctl/commands.h"
+#include "ctl/exec_user.h"
 #include "ctl/record.h"
 #include "ctl/session.h"
 #include "ctl/spec.h"
@@ -17,7 +18,6 @@
 #include "lib/arena.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
-#include "lib/parse.h"
 #include "lib/sys.h"
 #include "lib/ttrpc/client.h"
 
@@ -29,8 +29,11 @@
 struct exec_options {
 	struct container_options process;
 	const char *env[ENV_MAX];
-	bool interactive, keep, has_cwd, has_user;
+	bool interactive, keep, has_cwd;
 	const char *vm, *container;
+	/* "USER[:GROUP]", or NULL */
+	const char *user;
+	struct account account;
 	char id[160];
 };
 
@@ -46,7 +49,8 @@ static const char exec_usage[] =
 	"  -t, --tty              give the process a terminal\n"
 	"  -e, --env KEY=VALUE    set an environment variable (may be repeated)\n"
 	"  -w, --cwd DIR          working directory\n"
-	"  -u, --user UID[:GID]   user and group\n"
+	"  -u, --user USER[:GROUP]\n"
+	"                         user and group: names of the container, or numbers\n"
 	"  -p, --privileged       grant all capabilities\n"
 	"  --keep                 let the process go on when this command is gone\n"
 	"  -h, --help             print this\n";
@@ -65,6 +69,8 @@ static const struct option exec_options[] = {
 };
 
 static int exec_parse(struct exec_options *o, int argc, char **argv);
+static int exec_find_user(struct ttrpc_client *client, const struct vm_state *state,
+			  struct exec_options *o, struct error *err);
 static int exec_session(struct ttrpc_client *client, const struct vm_state *state,
 			const struct exec_options *o, struct error *err);
 
@@ -82,6 +88,7 @@ cmd_exec(int argc, char **argv)
 	struct record_ref c;
 	struct error err = ERROR_INIT;
 	struct ttrpc_client *client;
+	bool is_usage;
 	int r = exec_parse(&o, argc, argv);
 
 	if (r > 0)
@@ -97,23 +104,15 @@ cmd_exec(int argc, char **argv)
 	client = ttrpc_client_dial(c.state.address, CALL_TIMEOUT_MS, &err);
 	if (!client)
 		return exec_complain("exec", &err, EXIT_FAILED);
-	r = exec_session(client, &c.state, &o, &err);
+	r = o.user ? exec_find_user(client, &c.state, &o, &err) : 0;
+	is_usage = r < 0 && err.code == ERROR_INVALID_ARGUMENT;
+	if (r == 0)
+		r = exec_session(client, &c.state, &o, &err);
 	/* The monitor knows why. */
 	if (r < 0 && err.code == ERROR_UNAVAILABLE)
 		(void)state_ends_within(&c.state, VM_GONE_MS, &err);
 	ttrpc_client_free(client);
-	return r < 0 ? exec_complain("exec", &err, exit_code_of(&err)) : r;
-}
-
-/* UID[:GID] */
-static bool
-exec_parse_user(char *text, struct container_options *process)
-{
-	char *colon = strchr(text, ':');
-
-	if (colon)
-		*colon++ = '\0';
-	return parse_u32(text, &process->uid) && (!colon || parse_u32(colon, &process->gid));
+	return r < 0 ? exec_complain("exec", &err, is_usage ? EXIT_USAGE : exit_code_of(&err)) : r;
 }
 
 /* Returns 0, 1 after printing the help, or -1 for invalid usage. */
@@ -143,8 +142,8 @@ exec_parse(struct exec_options *o, int argc, char **argv)
 		} else if (opt == 'w') {
 			o->process.cwd = optarg;
 			o->has_cwd = true;
-		} else if (opt == 'u' && exec_parse_user(optarg, &o->process)) {
-			o->has_user = true;
+		} else if (opt == 'u') {
+			o->user = optarg;
 		} else if (opt == 'h') {
 			(void)printf("%s", exec_usage);
 			return 1;
@@ -161,6 +160,19 @@ exec_parse(struct exec_options *o, int argc, char **argv)
 		optind++;
 	o->process.args = argv + optind;
 	return argv[optind] ? 0 : -1;
+}
+
+static int
+exec_find_user(struct ttrpc_client *client, const struct vm_state *state, struct exec_options *o,
+	       struct error *err)
+{
+	if (exec_user_find(client, state, o->id, o->user, &o->account, err) < 0)
+		return error_wrap(err, "--user");
+	o->process.uid = o->account.uid;
+	o->process.gid = o->account.gid;
+	o->process.groups = o->account.groups;
+	o->process.n_groups = o->account.n_groups;
+	return 0;
 }
 
 static bool
@@ -228,7 +240,7 @@ exec_process(struct arena *a, const struct vm_state *state, const struct exec_op
 		exec_set_env(inherited, o->env[i]);
 	if (o->has_cwd)
 		inherited->cwd = p->cwd;
-	if (o->has_user)
+	if (o->user)
 		inherited->user = p->user;
 	if (o->process.privileged) {
 		inherited->capabilities = p->capabilities;

@@ -198,6 +198,30 @@ image_find_user(const struct image *image, const char *text, struct account *out
 	return r;
 }
 
+int
+image_find_user_at(const char *path, const char *text, struct account *out, struct error *err)
+{
+	char description[PATH_MAX + 16];
+	struct image image = { .lock = -1 };
+	const char *slash = strrchr(path, '/');
+	struct stat st;
+	int r;
+
+	(void)snprintf(image.path, sizeof(image.path), "%s", path);
+	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode)) {
+		image.fstype = "disk";
+		/* A disk of the cache has a description next to it. */
+		(void)snprintf(description, sizeof(description), "%.*s/image.json",
+			       slash ? (int)(slash - path) : 0, path);
+		if (slash && strcmp(slash, "/root.img") == 0)
+			image.json = json_load_file(description, 0, NULL);
+		image.has_config = image.json != NULL;
+	}
+	r = image_find_user(&image, text, out, err);
+	json_decref(image.json);
+	return r;
+}
+
 void
 image_close(struct image *image)
 {

@@ -50,5 +50,9 @@ int image_open_named(struct image *out, const char *name, const char *arch, enum
 int image_find_user(const struct image *image, const char *text, struct account *out,
 		    struct error *err);
 
+/* As image_find_user(), in the root that image_open() has found before: `path` is that of the
+ * image. */
+int image_find_user_at(const char *path, const char *text, struct account *out, struct error *err);
+
 /* Releases what the image has allocated, and its lock. All zero is allowed. */
 void image_close(struct image *image);

@@ -199,6 +199,25 @@ executed()
 passes 'exec' executed
 passes 'exec: a program that was not found' code 127 ctl exec box -- no-such-program
 passes 'exec: a file that cannot be executed' code 126 ctl exec box -- "$scratch/text"
+# as WANT USER: uid and gid of an exec by this user
+as()
+{
+	ctl exec -u "$2" box -- true || return 1
+	test "$(grep '^[ug]id' "$calls" | tail -n 2 | tr '\n' ' ')" = "$1" || { echo "$2: $(grep '^[ug]id' "$calls" | tail -n 2)"; return 1; }
+}
+users()
+{
+	local name uid gid
+	IFS=: read -r name _ uid gid _ < <(grep -m 1 -v ':0:' /etc/passwd)
+	as "uid $uid gid $gid " "$name" && as "uid $uid gid $gid " "$uid" && as "uid $uid gid 12345 " "$name:12345" &&
+		as "uid $uid gid $gid " "$name:$(awk -F: -v g="$gid" '$3 == g { print $1; exit }' /etc/group)" && as 'uid 23456 gid ' 23456 || return 1
+	: >"$calls"
+	as 'uid 7 gid 8 ' 7:8 && test "$(grep -c ExecProcess "$calls")" = 1 || return 1
+	code 125 ctl exec -u no-such-user box -- true 2>"$scratch/err" && said '--user: no user no-such-user in /etc/passwd' "$scratch/err" &&
+		code 125 ctl exec -u "$name:no-such-group" box -- true 2>"$scratch/err" && said 'no group no-such-group' "$scratch/err" &&
+		code 2 ctl exec -u "$name:" box -- true 2>"$scratch/err" && said 'invalid user' "$scratch/err"
+}
+passes 'exec --user by name' users
 exec_piped()
 {
 	# shellcheck disable=SC2216

@@ -15,8 +15,9 @@
  *   FAKE_KVM=works      a trial of KVM succeeds; fails otherwise
  *   FAKE_QEMU=poor      QEMU has few devices
  *   FAKE_HANG=METHOD    calls of this method are never answered
- *   FAKE_CALLS=FILE     the file gets a line with the VM's directory, with each method, and with
- *                       each process that is sent a signal, and the signal
+ *   FAKE_CALLS=FILE     the file gets a line with the VM's directory, with each method, with user
+ *                       and group of each exec, and with each process that is sent a signal, and
+ *                       the signal
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -455,6 +456,10 @@ serve_method(struct call *c, const char *method, ProtobufCMessage *q)
 		struct process *p = make_process(c, r->container_id, r->exec_id, r->process);
 
 		if (p) {
+			const Grpc__User *user = r->process->user;
+
+			note("uid", user ? (int)user->uid : 0);
+			note("gid", user ? (int)user->gid : 0);
 			process_start(p);
 			reply_empty(c);
 		}

@@ -75,6 +75,14 @@ tree_is_right()
 		a=yes b=yes; test -e /gone || a=none; test -e /bin/vi || b=none; echo $a $b' &&
 		is same ctl exec box -- sh -c 'test /hard1 -ef /hard2 && echo same'
 }
+# Users are those of the container's files as they are now, or without cat those of the image.
+users()
+{
+	is $'1234\n5678\n5678 77' ctl exec -u web box -- sh -c 'id -u; id -g; id -G' && is '1234 77 77' ctl exec -u web:logs box -- sh -c 'echo $(id -u; id -g; id -G)' &&
+		ctl exec -u 0 box -- sh -c 'echo late:x:4321:77::/:/bin/sh >>/etc/passwd' && is '4321 77' ctl exec -u late box -- sh -c 'echo $(id -u; id -g)' &&
+		says 'no user none' ctl exec -u none box -- true && ctl exec -u 0 box -- rm /bin/cat &&
+		is 1234 ctl exec -u web box -- id -u && says 'no user late' ctl exec -u late box -- true && ctl exec -u 0 box -- ln -s busybox /bin/cat
+}
 options_override()
 {
 	is $'uid=65534(nobody) gid=77(logs)\n/tmp\nbye' cached run --in box --rootfs "$image:v1" -u nobody:logs -w /tmp -e GREETING=bye -- 'id; pwd; echo $GREETING' &&
@@ -153,6 +161,7 @@ mkdir -p "$work/vol" && chmod 777 "$work/vol"
 if own_cache ok 'boot an image' boot box --hotplug-ports 2 -v "$work/vol:/vol" "$image:v1"; then
 	ok 'it runs with its configuration' runs_as_configured
 	ok 'whiteouts, hard links, owners' tree_is_right
+	ok 'exec by the name of a user' users
 	ok 'options override the configuration' options_override
 	ok 'an OCI archive and a docker archive' archives
 	ok 'the second start unpacks nothing' again

@@ -492,6 +492,11 @@ Test(ctl_cache, roots)
 	REQUIRE_OK(image_find_user(&image, image.config.user, &account, &err), &err);
 	CHECK_EQ(account.uid, 7);
 	CHECK_EQ(account.gid, 8);
+	/* The same by the path of the unpacked image alone. */
+	REQUIRE_OK(image_find_user_at(image.path, image.config.user, &account, &err), &err);
+	CHECK_EQ(account.uid, 7);
+	CHECK_EQ(image_find_user_at(image.path, "nobody-here", &account, &err), -1);
+	CHECK_EQ(err.code, ERROR_NOT_FOUND);
 	image_close(&image);
 	/* By its digest, and with skopeo's prefix. */
 	REQUIRE_OK(image_open(&image, "aaaaaa", "x86_64", &err), &err);
@@ -510,6 +515,12 @@ Test(ctl_cache, roots)
 	REQUIRE_OK(image_find_user(&image, "me", &account, &err), &err);
 	CHECK_EQ(account.uid, 5);
 	image_close(&image);
+	REQUIRE_OK(image_find_user_at(dir, "me", &account, &err), &err);
+	CHECK_EQ(account.gid, 6);
+	CHECK_EQ(image_find_user_at(archive, "me", &account, &err), -1);
+	CHECK_HAS(err.msg, "a disk is not searched for names");
+	REQUIRE_OK(image_find_user_at(archive, "9", &account, &err), &err);
+	CHECK_EQ(account.uid, 9);
 	(void)snprintf(name, sizeof(name), "%s:tag", dir);
 	CHECK_EQ(image_open(&image, name, "x86_64", &err), -1);
 	CHECK_HAS(err.msg, "is not a container image");
