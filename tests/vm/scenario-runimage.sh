@@ -111,18 +111,26 @@ listed()
 removed() { is "$1 removed" cached rmi --all && is 0 eval 'cached images --json | jq length' && test -z "$(ls -A "$work/cache/images" | grep -v '^sources$')"; }
 stopped() { stop box && test "$(cat "$work/vol/stopped")" = 'by USR1'; }
 
-# A Debian made by mmdebstrap becomes an image, of which the second layer removes a program.
+# A Debian made by mmdebstrap becomes an image, of which the second layer removes a program and one of
+# three names of a file. The second start works without the image.
 debian()
 {
-	local tree layout=$work/umoci
+	local tree layout=$work/umoci bundle=$work/bundle script
+	script='. /etc/os-release; echo $ID $(id -un) $PWD $GREETING; ls /usr/bin/perl /hard3; stat -c %h /hard1; test /hard1 -ef /hard2 && cat /hard2'
 	tree=$(tests/support/userland systemd) && umoci init --layout "$layout" && umoci new --image "$layout:v1" &&
-		umoci unpack $(test "$(id -u)" = 0 || echo --rootless) --image "$layout:v1" "$work/bundle" && tar -C "$tree" --exclude=./usr/share --exclude=./usr/lib/systemd --exclude=./var -cf - . | tar -C "$work/bundle/rootfs" -xf - &&
-		umoci repack --refresh-bundle --image "$layout:v1" "$work/bundle" && rm "$work/bundle/rootfs/usr/bin/perl" &&
-		umoci repack --image "$layout:v1" "$work/bundle" && rm -rf "$work/bundle" &&
-		umoci config --image "$layout:v1" --config.entrypoint /bin/sh --config.entrypoint -c --config.cmd 'cd; . /etc/os-release; echo $ID $PWD; ls /usr/bin/perl' --config.user daemon ||
+		umoci unpack $(test "$(id -u)" = 0 || echo --rootless) --image "$layout:v1" "$bundle" && tar -C "$tree" --exclude=./usr/share --exclude=./usr/lib/systemd --exclude=./var -cf - . | tar -C "$bundle/rootfs" -xf - &&
+		echo linked >"$bundle/rootfs/hard1" && ln "$bundle/rootfs/hard1" "$bundle/rootfs/hard2" && ln "$bundle/rootfs/hard1" "$bundle/rootfs/hard3" &&
+		umoci repack --refresh-bundle --image "$layout:v1" "$bundle" && rm "$bundle/rootfs/usr/bin/perl" "$bundle/rootfs/hard3" &&
+		umoci repack --image "$layout:v1" "$bundle" && rm -rf "$bundle" &&
+		umoci config --image "$layout:v1" --config.entrypoint /bin/sh --config.entrypoint -c --config.cmd "$script" --config.user daemon --config.workingdir /usr/sbin --config.env GREETING=hello ||
 		return 1
-	cached run --in box --rootfs "$layout:v1" >"$work/stdout" 2>"$work/stderr"
-	is 'debian /usr/sbin' cat "$work/stdout" && grep -q "cannot access '/usr/bin/perl'" "$work/stderr"
+	debian_runs && mv "$layout/blobs" "$work/blobs" && debian_runs && mv "$work/blobs" "$layout/blobs"
+}
+debian_runs()
+{
+	is $'debian daemon /usr/sbin hello\n2\nlinked' cached run --in box --rootfs "$work/umoci:v1" 2>"$work/stderr" && grep -q "cannot access '/usr/bin/perl'" "$work/stderr" && grep -q "cannot access '/hard3'" "$work/stderr" && return
+	cat "$work/stderr"
+	return 1
 }
 
 # A bundle with the config.json of podman: what of it is seen from inside, and what is ignored.
@@ -167,9 +175,9 @@ if own_cache ok 'boot an image' boot box --hotplug-ports 2 -v "$work/vol:/vol" "
 	ok 'the second start unpacks nothing' again
 	ok 'a list of images, and an image in use' listed
 	if command -v umoci >/dev/null; then
-		ok 'an image of Debian, made by mmdebstrap and umoci' debian
+		ok 'an image of Debian, made by mmdebstrap and umoci; its second start' debian
 	else
-		skip 'an image of Debian, made by mmdebstrap and umoci' 'umoci is not installed'
+		skip 'an image of Debian, made by mmdebstrap and umoci; its second start' 'umoci is not installed'
 	fi
 	ok "the image's signal stops it" stopped
 	ok 'images are removed' removed $((1 + $(test -d "$work/umoci" && echo 1 || echo 0)))
