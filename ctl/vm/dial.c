@@ -35,6 +35,8 @@
 
 /* The state of a virtio device whose driver is set up, as QEMU names it. */
 #define DRIVER_OK "VIRTIO_CONFIG_S_DRIVER_OK"
+/* time that QEMU takes to serve QMP */
+#define QMP_MS 10000
 /* Pauses between two looks at the driver, and between two connections to its guest. */
 #define DRIVER_MS 10
 #define POLL_MS   20
@@ -196,37 +198,6 @@ dial_ask_driver(struct qmp *q, char *path, size_t size)
 	return ready;
 }
 
-/* Waits until the guest's driver serves the vsock device. Sets has_driver unless QEMU does not
- * tell. */
-static int
-dial_wait_driver(struct wait *w, struct error *err)
-{
-	struct error ignored = ERROR_INIT;
-	struct qmp q = { .fd = -1 };
-	char path[256] = "";
-	int ready = -1, r = 0;
-
-	/* QEMU makes the socket and the console's file at the same time. */
-	while (ready < 0 && r == 0) {
-		bool is_up = access(w->vm->console, F_OK) == 0;
-
-		qmp_close(&q);
-		ready = qmp_open(&q, w->vm->dir, &ignored) < 0 ? -1 : 0;
-		if (ready < 0 && is_up)
-			break;
-		if (ready < 0)
-			r = dial_pause_until(w, deadline_in(DRIVER_MS), err);
-	}
-	while (ready == 0 && r == 0) {
-		ready = dial_ask_driver(&q, path, sizeof(path));
-		if (ready == 0)
-			r = dial_pause_until(w, deadline_in(DRIVER_MS), err);
-	}
-	qmp_close(&q);
-	w->has_driver = ready > 0;
-	return r;
-}
-
 /* Scans the new part of the console and a short overlap with the old. */
 static void
 dial_look(struct wait *w)
@@ -249,6 +220,35 @@ dial_look(struct wait *w)
 		w->listens |= memmem(text, (size_t)n, AGENT_LISTENS, strlen(AGENT_LISTENS)) != NULL;
 		w->seen = (w->seen > overlap ? w->seen - overlap : 0) + n;
 	} while (n == sizeof(text));
+}
+
+/* Waits until the guest's driver serves the vsock device. Sets has_driver unless QEMU does not
+ * tell. */
+static int
+dial_wait_driver(struct wait *w, struct error *err)
+{
+	uint64_t limit = deadline_in(QMP_MS);
+	struct error ignored = ERROR_INIT;
+	struct qmp q = { .fd = -1 };
+	char path[256] = "";
+	int ready = -1, r = 0;
+
+	/* QEMU makes the socket some time after its start. */
+	while (ready < 0 && r == 0 && !w->listens && !deadline_is_over(limit)) {
+		qmp_close(&q);
+		ready = qmp_open(&q, w->vm->dir, &ignored) < 0 ? -1 : 0;
+		if (ready < 0)
+			r = dial_pause_until(w, deadline_in(DRIVER_MS), err);
+		dial_look(w);
+	}
+	while (ready == 0 && r == 0) {
+		ready = dial_ask_driver(&q, path, sizeof(path));
+		if (ready == 0)
+			r = dial_pause_until(w, deadline_in(DRIVER_MS), err);
+	}
+	qmp_close(&q);
+	w->has_driver = ready > 0;
+	return r;
 }
 
 /* Waits for the console messages, or for the delay after which the agent is tried anyway. */
