@@ -30,7 +30,7 @@ _tatamictl()
 
 	COMPREPLY=()
 	if test "$COMP_CWORD" = 1; then
-		_tatamictl_words 'run boot pod attach plug unplug ps exec logs console shell stats inspect wait stop rm images pull rmi check rpc --help --version'
+		_tatamictl_words 'run boot pod attach plug unplug cp ps exec logs console shell stats inspect wait stop rm images pull rmi check rpc --help --version'
 		return
 	fi
 	for ((i = 2; i < COMP_CWORD; i++)); do
@@ -105,6 +105,11 @@ _tatamictl()
 		_tatamictl_words '--container --interactive --tty --env --cwd --user --privileged --keep --help' ;;
 	attach:-*)
 		_tatamictl_words '--container --detach-keys --no-stdin --close-stdin --no-signals --help' ;;
+	cp:-*)
+		_tatamictl_words '--archive --container --help' ;;
+	cp:*)
+		mapfile -t COMPREPLY < <(compgen -f -- "$word"; compgen -W "$(_tatamictl_vms)" -S : -- "$word")
+		compopt -o nospace ;;
 	plug:-*)
 		_tatamictl_words '--list --help' ;;
 	plug:*)

@@ -48,6 +48,7 @@ _tatamictl()
 		'pod:boot a VM with the pod of a file'
 		'ps:list the running VMs'
 		'attach:connect to a container in the background'
+		'cp:copy files from or to a container'
 		'plug:plug a device into a running VM'
 		'unplug:remove what was plugged in'
 		'exec:run a process in the container of a VM'
@@ -152,6 +153,10 @@ _tatamictl()
 				'--detach-keys[keys that detach]:keys: ' '--no-stdin[pass no input on]' \
 				'--close-stdin[close the input of the container at the end]' \
 				'--no-signals[detach at any signal]' '(- *)--help[print a summary]' '1:VM:_tatamictl_vms' && ret=0 ;;
+		cp)
+			_arguments '(-a --archive)'{-a,--archive}'[keep owners and devices]' \
+				'(-c --container)'{-c,--container}'[container]:container: ' \
+				'(- *)--help[print a summary]' '*:file or NAME\:PATH:_files' && ret=0 ;;
 		plug)
 			_arguments '(1 2)--list[list what was plugged in]:name:_tatamictl_vms' '(- *)--help[print a summary]' \
 				'1:VM:_tatamictl_vms' '2:device:(type=blk,source= type=scsi,source= type=nic type=memory,size= type=cpu)' && ret=0 ;;

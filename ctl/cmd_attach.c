@@ -134,5 +134,7 @@ attach_run(const char *vm, const char *container, struct session *s, struct erro
 	s->container_id = s->exec_id = c.id;
 	code = feed < 0 ? -1 : session_run(s, err);
 	ttrpc_client_free(s->client);
+	s->client = NULL;
+	s->container_id = s->exec_id = NULL;
 	return code;
 }

@@ -35,6 +35,7 @@ int cmd_plug(int argc, char **argv);
 int cmd_unplug(int argc, char **argv);
 int cmd_pod(int argc, char **argv);
 int cmd_ps(int argc, char **argv);
+int cmd_cp(int argc, char **argv);
 int cmd_exec(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_logs(int argc, char **argv);

@@ -22,6 +22,7 @@ static const struct {
 	{ "attach", cmd_attach,
 	  "connect to the input and output of a container in the background" },
 	{ "exec", cmd_exec, "run another process in the container of a running VM" },
+	{ "cp", cmd_cp, "copy files from or to a container" },
 	{ "logs", cmd_logs, "print the output of a container in the background" },
 	{ "console", cmd_console, "print what the guest of a VM wrote to its console" },
 	{ "shell", cmd_shell, "open a shell in the guest, outside of containers" },

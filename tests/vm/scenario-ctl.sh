@@ -124,6 +124,22 @@ run_in()
 }
 nothing_attached() { is '' ctl plug --list ctl; }
 
+# The life of a container in the background, command by command.
+chain()
+{
+	local follower status=0
+	is chain ctl run -d -i --name chain $(vm_options) --rootfs "$rootfs" -- sh -c 'trap "echo stopped; exit 5" TERM; echo begun; exec 3<&0; cat <&3 & wait' || return 1
+	vms+=(chain)
+	ctl ps | grep -q '^chain .* up ' && within 30 logged chain begun || return 1
+	ctl logs -f chain >"$work/followed" 2>&1 &
+	follower=$!
+	is /tmp ctl exec -w /tmp chain -- pwd && echo typed | ctl attach --detach-keys y,p,e chain && within 30 logged chain t || return 1
+	rm -rf "$work/copied" && ctl cp chain:/etc "$work/copied" && cmp "$work/copied/group" "$rootfs/etc/group" && ctl cp "$work/dir/name" chain:/tmp/there && is of-the-directory ctl exec chain -- cat /tmp/there || return 1
+	ctl stop chain && is 5 ctl wait chain && test "$(ctl inspect chain | jq .exitCode)" = 5 && wait $follower && test "$(cat "$work/followed")" = $'begun\ntstopped' || { cat "$work/followed"; return 1; }
+	stop chain && ! ctl ps -aq | grep -qx chain
+}
+logged() { ctl logs "$1" | grep -q "$2"; }
+
 # An image is the root of the second container, which writes to a layer, with --writable to the
 # image.
 run_in_image()
@@ -294,4 +310,5 @@ if ok 'boot with a volume of each kind' boot ctl --share virtio-fs --rootfs "$ro
 	ok 'no more processors' says 'see --max-cpus' ctl plug ctl type=cpu
 	ok 'stop leaves nothing' stop ctl
 fi
+ok 'run -d, ps, logs, exec, attach, cp, stop, wait, inspect, rm' chain
 ok 'microvm: disks on virtio-mmio and virtio-scsi, a layer on a disk' microvm
