@@ -32,14 +32,15 @@
 #define STOP_GRACE_MS 10000
 
 static const char usage[] =
-	"usage: tatamictl pod [--name NAME] [--image IMAGE=DIR]... [options of boot] FILE\n"
+	"usage: tatamictl pod [--name NAME] [--image IMAGE=DIR]... [--claim NAME=DIR]...\n"
+	"                     [options of boot] FILE\n"
 	"       tatamictl pod --status NAME\n"
 	"Boots a VM in the background and creates the pod described by FILE in it. FILE (-:\n"
 	"standard input) has documents of Kubernetes: a Pod, or an object with a template for\n"
-	"pods, and the ConfigMaps and Secrets that it uses. --image tells where an image is:\n"
-	"in a directory, or an image of a file system. Prints the VM's name once all\n"
-	"containers are ready. `tatamictl exec -c CONTAINER NAME` runs commands in a\n"
-	"container, `tatamictl stop NAME` ends the VM.\n";
+	"pods, and the ConfigMaps, Secrets and PersistentVolumes that it uses. --image tells\n"
+	"where an image is if not in the cache or a registry, --claim what a claim stands for.\n"
+	"Prints the VM's name once all containers are ready. `tatamictl exec -c CONTAINER\n"
+	"NAME` runs commands in a container, `tatamictl stop NAME` ends the VM.\n";
 
 struct pod_vm {
 	struct run_options *o;

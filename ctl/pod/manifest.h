@@ -163,8 +163,9 @@ struct manifest_container {
 	bool read_only, privileged, no_new_privileges;
 	struct manifest_filter seccomp;
 	bool terminal, keeps_stdin;
-	/* from the image: nobody may write its disk; signal for the end, 0: SIGTERM */
+	/* from the image: nobody may write its disk */
 	bool has_read_only_image;
+	/* signal for the end, that of the image unless there is stopSignal; 0: SIGTERM */
 	int stop_signal;
 	/* bytes, 0: no limit */
 	uint64_t memory;

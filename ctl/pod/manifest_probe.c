@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/image/config.h"
 #include "ctl/pod/expand.h"
 #include "ctl/pod/manifest_internal.h"
 #include "lib/cleanup.h"
@@ -267,17 +268,25 @@ int
 manifest_read_probes(struct manifest_reader *m, const struct field *container,
 		     struct manifest_container *c)
 {
-	static const struct field_keys keys = { "postStart preStop", "", "stopSignal" };
+	static const struct field_keys keys = { "postStart preStop stopSignal", "", "" };
 	static const struct field_keys hook_keys = { "exec httpGet tcpSocket sleep", "", "" };
 	struct field lifecycle, hook;
+	const char *signal = NULL;
 
 	c->post_start.sleep_s = c->pre_stop.sleep_s = -1;
 	field_get(container, "lifecycle", &lifecycle);
 	if (manifest_read_probe(m, container, "startupProbe", c, &c->startup) < 0 ||
 	    manifest_read_probe(m, container, "readinessProbe", c, &c->readiness) < 0 ||
 	    manifest_read_probe(m, container, "livenessProbe", c, &c->liveness) < 0 ||
-	    field_check_map(&m->r, &lifecycle, &keys) < 0)
+	    field_check_map(&m->r, &lifecycle, &keys) < 0 ||
+	    field_text(&m->r, &lifecycle, "stopSignal", &signal) < 0)
 		return -1;
+	if (signal) {
+		c->stop_signal = strncmp(signal, "SIG", 3) == 0 ? image_signal(signal) : 0;
+		field_get(&lifecycle, "stopSignal", &hook);
+		if (!c->stop_signal)
+			return field_wrong(&m->r, &hook, "unknown signal \"%.64s\"", signal);
+	}
 	if (c->is_init && !c->is_sidecar &&
 	    (c->startup.action.args || c->readiness.action.args || c->liveness.action.args ||
 	     lifecycle.node))

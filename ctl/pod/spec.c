@@ -198,7 +198,7 @@ podspec_apply_image(struct manifest *m, struct manifest_container *c, const stru
 		c->n_env = n;
 		if (!c->cwd && config->cwd[0])
 			c->cwd = config->cwd;
-		if (config->stop_signal[0])
+		if (!c->stop_signal && config->stop_signal[0])
 			c->stop_signal = image_signal(config->stop_signal);
 	}
 	if (podspec_apply_user(c, image, err) < 0)

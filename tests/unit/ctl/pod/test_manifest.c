@@ -786,6 +786,21 @@ Test(manifest, users_of_images)
 	arena_release(&a);
 }
 
+Test(manifest, stop_signals)
+{
+	struct image image = { .path = "/root.img",
+			       .has_config = true,
+			       .config = { .user = "", .cwd = "", .stop_signal = "SIGQUIT" } };
+	struct error err = ERROR_INIT;
+
+	REQUIRE_OK(parse(POD(CONTAINERS(",\"lifecycle\":{\"stopSignal\":\"SIGUSR1\"}")), &err),
+		   &err);
+	REQUIRE_OK(podspec_apply_image(&m, &m.containers[0], &image, &err), &err);
+	CHECK_EQ(m.containers[0].stop_signal, 10, "not that of the image");
+	REQUIRE_OK(parse(POD(CONTAINERS("")), &err), &err);
+	CHECK_EQ(m.containers[0].stop_signal, 0);
+}
+
 Test(manifest, images_without_a_program)
 {
 	struct image image = { .path = "/dir" };
@@ -849,6 +864,8 @@ Test(manifest, invalid)
 		  "livenessProbe.exec: command is missing" },
 		{ POD(CONTAINERS(",\"livenessProbe\":{\"httpGet\":{}}")),
 		  "livenessProbe.httpGet: port is missing" },
+		{ POD(CONTAINERS(",\"lifecycle\":{\"stopSignal\":\"USR1\"}")),
+		  "lifecycle.stopSignal: unknown signal \"USR1\"" },
 		{ POD(CONTAINERS(",\"livenessProbe\":{}")), "livenessProbe: must have exec" },
 		{ POD(CONTAINERS(",\"livenessProbe\":{\"httpGet\":{\"port\":1,\"scheme\":\"HTTPS\","
 				 "\"host\":\"127.0.0.1\"}}")),
