@@ -205,7 +205,7 @@ options_parse(struct run_options *o, int argc, char **argv, enum options_for com
 	if (o->in)
 		return options_fill_in(o, command, err);
 	if (options_check_together(o, command, err) < 0 ||
-	    (o->bundle_dir && options_open_bundle(o, command == OPTIONS_BOOT, err) < 0) ||
+	    (o->bundle_dir && options_open_bundle(o, err) < 0) ||
 	    options_fill_guest_files(o, err) < 0 ||
 	    (command == OPTIONS_POD ? options_choose_share(o, true, err)
 				    : options_fill_shares(o, err)) < 0 ||

@@ -140,7 +140,7 @@ bool options_is_readonly(const char *fstype);
 int options_open_root(struct run_options *o, struct error *err);
 
 /* Reads o->bundle_dir, whose mounts become volumes. Returns 0, or -1 and err. */
-int options_open_bundle(struct run_options *o, bool is_detached, struct error *err);
+int options_open_bundle(struct run_options *o, struct error *err);
 
 /* Combines the options with those of the bundle or of the image, if the root is one: arguments,
  * environment, user, directory, signal. Returns 0, or -1 and err. */

@@ -44,7 +44,7 @@ options_open_root(struct run_options *o, struct error *err)
 }
 
 int
-options_open_bundle(struct run_options *o, bool is_detached, struct error *err)
+options_open_bundle(struct run_options *o, struct error *err)
 {
 	Grpc__Process *p;
 
@@ -59,9 +59,7 @@ options_open_bundle(struct run_options *o, bool is_detached, struct error *err)
 	o->container.bundle = &o->bundle_spec;
 	if (o->bundle.config.spec->hostname[0] && !o->bundle_spec.has_hostname)
 		o->container.hostname = o->bundle.config.spec->hostname;
-	if (p->terminal && is_detached) {
-		oci_config_ignore(&o->bundle.config, "process.terminal");
-	} else if (p->terminal) {
+	if (p->terminal) {
 		o->container.terminal = true;
 		o->interactive = true;
 	}

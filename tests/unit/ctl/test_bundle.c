@@ -250,8 +250,8 @@ Test(bundle, in_the_background)
 		  "{\"process\": {\"terminal\": true, \"args\": [\"sh\"]}, \"root\": "
 		  "{\"path\": \"rootfs\"}, \"linux\": {}}");
 	REQUIRE_EQ(parse(OPTIONS_BOOT, NO_WORDS), 0, "%s", err.msg);
-	CHECK(!o->container.terminal);
-	CHECK_STR(o->bundle.config.ignored, "process.terminal");
+	CHECK(o->container.terminal && o->interactive);
+	CHECK_STR(o->bundle.config.ignored, "");
 	CHECK_STR(namespaces(o->bundle.config.spec), "mount ipc uts");
 }
 
