@@ -133,7 +133,7 @@ json_find_field(const struct where *w, const ProtobufCMessageDescriptor *desc, c
 {
 	char known[64];
 
-	for (unsigned i = 0; i < desc->n_fields; i++) {
+	for (unsigned i = 0; desc->fields && i < desc->n_fields; i++) {
 		json_name(w, desc, i, known, sizeof(known));
 		if (strcmp(known, name) == 0 && known[0])
 			return &desc->fields[i];
@@ -147,7 +147,7 @@ json_unknown_field(struct where *w, const ProtobufCMessageDescriptor *desc, cons
 {
 	char why[200], known[64];
 
-	for (unsigned i = 0; i < desc->n_fields; i++) {
+	for (unsigned i = 0; desc->fields && i < desc->n_fields; i++) {
 		json_name(w, desc, i, known, sizeof(known));
 		if (strcasecmp(known, name) != 0 || !known[0])
 			continue;
