@@ -58,8 +58,8 @@ skips() { result ok "$1 # SKIP $2"; }
 has_terminal() { script -qc true /dev/null </dev/null >/dev/null 2>&1; }
 no_terminal='the user cannot open a terminal on this machine'
 
-# on_terminal WHAT COMMAND...: as passes, if the user can open a terminal.
-on_terminal()
+# passes_on_terminal WHAT COMMAND...: as passes, if the user can open a terminal.
+passes_on_terminal()
 {
 	if has_terminal; then passes "$@"; else skips "$1" "$no_terminal"; fi
 }

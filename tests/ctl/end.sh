@@ -91,8 +91,8 @@ terminal()
 	test $status = 5 || { echo "exit code $status"; cat "$scratch/typescript"; return 1; }
 	said 42 "$scratch/typescript" && said '31 71' "$scratch/typescript" && nothing_left
 }
-on_terminal 'a terminal: size, input, exit code' terminal
-on_terminal 'a terminal whose input ends' prints xyxy run -t -i -- cat < <(printf xy)
+passes_on_terminal 'a terminal: size, input, exit code' terminal
+passes_on_terminal 'a terminal whose input ends' prints xyxy run -t -i -- cat < <(printf xy)
 many() { prints "$(seq 5000)" run -- sh -c 'i=0; while test $i -lt 5000; do i=$((i + 1)); echo $i; done' && nothing_left; }
 passes 'all output of a process, from an agent that drops the rest at WaitProcess' many
 

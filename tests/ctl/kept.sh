@@ -104,7 +104,7 @@ inherits_on_terminal()
 	local status=$?
 	ctl rm -f nine && nothing_left && return $status
 }
-on_terminal 'exec inherits the environment on a terminal' inherits_on_terminal
+passes_on_terminal 'exec inherits the environment on a terminal' inherits_on_terminal
 for command in run boot pod ps attach plug unplug detach cp exec logs stats inspect wait stop rm rpc; do
 	passes "$command -h" code 0 ctl $command -h
 done

@@ -212,7 +212,7 @@ terminal()
 	in_terminal "$program attach tty" && types 'sleep 1000\n' sleep && within 20 pgrep -f '^sleep 1000$' >/dev/null && types '\003echo $((60 + 6))\n' 66 && types 'exit 5\n' 'code 5' && restored || return 1
 	prints 5 ctl wait tty && ctl rm tty
 }
-passes 'attach: a terminal, its size, detach keys, Ctrl-C, exit code' terminal
+passes_on_terminal 'attach: a terminal, its size, detach keys, Ctrl-C, exit code' terminal
 detach_keys()
 {
 	booted keys -i -- cat || return 1
@@ -244,7 +244,7 @@ client_killed()
 	! ctl logs killed | grep signal || return 1
 	ctl rm -f killed
 }
-passes 'attach: a client that is killed' client_killed
+passes_on_terminal 'attach: a client that is killed' client_killed
 passed_on()
 {
 	booted signal -- sh -c "trap 'echo caught; exit 9' INT; while :; do sleep 0.1; done" || return 1
@@ -335,7 +335,7 @@ pod()
 	test $status = 4 && listed 'pair/extra .*exited (4)' && ctl run --rm --in pair --name brief -- true && ! listed pair/brief && listed pair/two && ! ctl ps -c | grep -q pair/one && ctl rm -f pair
 }
 listed() { ctl ps -ac | grep -q "^$1"; }
-passes 'a pod: logs, attach, exec in each container, and in one that was added' pod
+passes_on_terminal 'a pod: logs, attach, exec in each container, and in one that was added' pod
 many()
 {
 	booted many -- sleep 1000 || return 1

@@ -17,18 +17,18 @@ progress()
 	# The line is gone before anything else is printed.
 	[[ $(cat "$scratch/typescript") = *"$erased$3"* ]] || { cat -v "$scratch/typescript"; return 1; }
 }
-passes 'run: progress on a terminal' progress run '' out
-passes 'boot: progress on a terminal' progress boot '--name seen' seen
+passes_on_terminal 'run: progress on a terminal' progress run '' out
+passes_on_terminal 'boot: progress on a terminal' progress boot '--name seen' seen
 passes 'rm' code 0 ctl rm -f seen
 narrow()
 {
 	columns=20 on_terminal "$program" run "${vm[*]}" -- true || return 1
 	! tr '\r' '\n' <"$scratch/typescript" | sed 's/\x1b\[K//' | grep -qE '.{20}' || { cat -v "$scratch/typescript"; return 1; }
 }
-passes 'progress fits into a narrow terminal' narrow
+passes_on_terminal 'progress fits into a narrow terminal' narrow
 without_progress() { on_terminal "$@" && ! grep -q ' s\]' "$scratch/typescript" || { cat -v "$scratch/typescript"; return 1; }; }
-passes 'no progress with --quiet' without_progress "$program" run -q "${vm[*]}" -- true
-passes 'no progress on a dumb terminal' without_progress TERM=dumb "$program" run "${vm[*]}" -- true
+passes_on_terminal 'no progress with --quiet' without_progress "$program" run -q "${vm[*]}" -- true
+passes_on_terminal 'no progress on a dumb terminal' without_progress TERM=dumb "$program" run "${vm[*]}" -- true
 progress_in_file() { run -- true 2>"$scratch/err" && ! grep -q 'QEMU' "$scratch/err" || { cat "$scratch/err"; return 1; }; }
 passes 'no progress in a file' progress_in_file
 progress_killed()
@@ -44,7 +44,7 @@ progress_killed()
 }
 no_program() { ! pgrep -f "^$program run" >/dev/null; }
 nothing_left_running() { within 20 no_process >/dev/null; rm -f "$calls"; }
-passes 'the line of progress ends with a killed run' progress_killed
+passes_on_terminal 'the line of progress ends with a killed run' progress_killed
 
 # ---- time limits ----
 
@@ -92,7 +92,7 @@ shell()
 	# Ctrl-]
 	{ printf 'cat\n'; within 20 grep -q cat "$scratch/typescript" >/dev/null; printf '\035'; } | script -qec "exec $program shell sh" /dev/null >"$scratch/typescript"
 }
-passes 'shell: commands, end of input, size, Ctrl-]' shell
+passes_on_terminal 'shell: commands, end of input, size, Ctrl-]' shell
 resized()
 {
 	mkfifo "$scratch/keys"
@@ -105,7 +105,7 @@ resized()
 	wait $!
 	exec 7>&-
 }
-passes 'shell: the window changes its size' resized
+passes_on_terminal 'shell: the window changes its size' resized
 passes 'rm of that VM' code 0 ctl rm -f sh
 no_console()
 {
@@ -174,7 +174,7 @@ if test -r /dev/kvm && test -w /dev/kvm && test "$(uname -m)" = "$(ctl check --j
 		echo other >"$scratch/kernel2"
 		on_terminal FAKE_KVM=works "$program" run "${vm[*]}" --kernel "$scratch/kernel2" -- true && grep -q trial "$calls" && grep -q 'booting the kernel (kvm)' "$scratch/typescript" || { cat -v "$scratch/typescript"; return 1; }
 	}
-	passes 'KVM is tried, and the reason for not using it is shown' kvm
+	passes_on_terminal 'KVM is tried, and the reason for not using it is shown' kvm
 fi
 
 # ---- help ----
