@@ -6,6 +6,10 @@
 # Other users can read what is built, whatever the umask, and so can those of a guest.
 umask 022
 
+# Those programs which Debian has out of the search path of ordinary users: ldconfig, mke2fs.
+PATH=$PATH:/usr/sbin:/sbin
+export PATH
+
 TATAMI_CACHE=${TATAMI_CACHE:-${HOME:-/root}/.cache/tatami}
 export TATAMI_CACHE
 

@@ -5,7 +5,7 @@
 
 set -u -o pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
-export LC_ALL=C
+export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 BUILD=${BUILD:-out/.build} OUT=${OUT:-out}
 TATAMI_CACHE=${TATAMI_CACHE:-${HOME:-/root}/.cache/tatami}
 tap_n=0 tap_bad=0
