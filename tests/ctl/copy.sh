@@ -50,7 +50,7 @@ owners()
 if test "$(id -u)" = 0; then
 	passes 'cp --archive: owners' owners
 else
-	skip 'cp --archive: owners' 'for root only'
+	skips 'cp --archive: owners' 'for root only'
 fi
 cp_errors()
 {

@@ -143,7 +143,7 @@ if in_mounts mount -t tmpfs tmpfs "$scratch/root" 2>/dev/null; then
 	passes 'logs: a full file system' in_mounts full_dir rm "$scratch/full/filler"
 	passes 'logs: a file system that stays full' in_mounts full_dir true
 else
-	skip 'logs: a full file system' 'no mount namespace'
+	skips 'logs: a full file system' 'no mount namespace'
 fi
 
 # ---- attach ----
