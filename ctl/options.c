@@ -339,7 +339,7 @@ options_parse_number(const char *option, const char *text, unsigned int min, uns
 int
 options_parse_seconds(const char *option, const char *text, int *out_ms, struct error *err)
 {
-	unsigned int seconds;
+	unsigned int seconds = 0;
 
 	if (options_parse_number(option, text, 1, INT_MAX / 1000, &seconds, err) < 0)
 		return -1;
