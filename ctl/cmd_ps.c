@@ -122,13 +122,13 @@ ps_describe(const struct vm_state *s)
 {
 	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "name", s->name, "state",
 			      state_word(s), "pod", s->pod, "address", s->address, "rootfs",
-			      s->rootfs, "command", s->command, "monitor", (json_int_t)s->monitor,
-			      "started", (json_int_t)s->started);
+			      json_from_text(s->rootfs), "command", json_from_text(s->command),
+			      "monitor", (json_int_t)s->monitor, "started", (json_int_t)s->started);
 
 	if (j && s->finished) {
 		(void)json_object_set_new(j, "finished", json_integer(s->finished));
 		(void)json_object_set_new(j, "exitCode", json_integer(s->exit_code));
-		(void)json_object_set_new(j, "error", json_string(s->error));
+		(void)json_object_set_new(j, "error", json_from_text(s->error));
 	}
 	if (j)
 		(void)json_object_set_new(j, "containers", record_containers(s->dir));

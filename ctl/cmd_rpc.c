@@ -47,7 +47,7 @@ struct method {
 };
 
 struct options {
-	bool help, list, raw, compact;
+	bool help, list, json, raw, compact;
 	/* container of a config.json, or NULL */
 	const char *id;
 	/* -1: no timeout */
@@ -56,7 +56,7 @@ struct options {
 
 static bool rpc_read_options(int argc, char **argv, struct options *o);
 static int rpc_usage(FILE *to);
-static int rpc_list_methods(void);
+static int rpc_list_methods(bool as_json);
 static int rpc_show_method(const char *name);
 static int rpc_call(const char *address_text, const char *name, const char *json,
 		    const struct options *o);
@@ -88,9 +88,9 @@ cmd_rpc(int argc, char **argv)
 		return rpc_usage(stdout);
 	argc -= optind;
 	argv += optind;
-	if (o.list && argc <= 1)
-		return argc ? rpc_show_method(argv[0]) : rpc_list_methods();
-	if (o.list || argc < 2 || argc > 3)
+	if (o.list && (argc == 0 || (argc == 1 && !o.json)))
+		return argc ? rpc_show_method(argv[0]) : rpc_list_methods(o.json);
+	if (o.list || o.json || argc < 2 || argc > 3)
 		return rpc_usage(stderr);
 	return rpc_call(argv[0], argv[1], argc == 3 ? argv[2] : "{}", &o);
 }
@@ -99,13 +99,10 @@ static bool
 rpc_read_options(int argc, char **argv, struct options *o)
 {
 	static const struct option known[] = {
-		{ "help", no_argument, NULL, 'h' },
-		{ "list", no_argument, NULL, 'l' },
-		{ "timeout", required_argument, NULL, 't' },
-		{ "raw", no_argument, NULL, 'r' },
-		{ "compact", no_argument, NULL, 'c' },
-		{ "id", required_argument, NULL, 'i' },
-		{ NULL, 0, NULL, 0 },
+		{ "help", no_argument, NULL, 'h' },     { "list", no_argument, NULL, 'l' },
+		{ "json", no_argument, NULL, 'j' },     { "timeout", required_argument, NULL, 't' },
+		{ "raw", no_argument, NULL, 'r' },      { "compact", no_argument, NULL, 'c' },
+		{ "id", required_argument, NULL, 'i' }, { NULL, 0, NULL, 0 },
 	};
 	uint32_t seconds;
 	int c;
@@ -120,6 +117,9 @@ rpc_read_options(int argc, char **argv, struct options *o)
 			break;
 		case 'l':
 			o->list = true;
+			break;
+		case 'j':
+			o->json = true;
 			break;
 		case 'r':
 			o->raw = true;
@@ -151,7 +151,7 @@ static int
 rpc_usage(FILE *to)
 {
 	fputs("Usage: tatamictl rpc [OPTION]… NAME|ADDRESS METHOD [JSON|@FILE|-]\n"
-	      "       tatamictl rpc --list [METHOD]\n"
+	      "       tatamictl rpc --list [METHOD | --json]\n"
 	      "\n"
 	      "Calls a method of an agent and prints the reply as JSON. The request is a JSON\n"
 	      "object with the field names of the protocol (default {}); @FILE reads it from a\n"
@@ -160,9 +160,11 @@ rpc_usage(FILE *to)
 	      "its OCI.\n"
 	      "\n"
 	      "  --list           list all methods, or show the messages of one\n"
+	      "  --json           with --list, an array of objects\n"
 	      "  --timeout SEC    fail after this time (default: never)\n"
 	      "  --raw            write only the contents of the reply's bytes field\n"
 	      "  --compact        print the reply on one line\n"
+	      "  -h, --help       print this\n"
 	      "  --id ID          the container that a config.json creates (default: the name of\n"
 	      "                   its directory, or container)\n"
 	      "\n"
@@ -177,17 +179,32 @@ rpc_usage(FILE *to)
 /* ---- --list ---- */
 
 static int
-rpc_list_methods(void)
+rpc_list_methods(bool as_json)
 {
+	json_t *list = json_array();
+
 	for (size_t i = 0; i < ARRAY_LEN(services); i++) {
-		printf("%s\n", services[i]->name);
+		if (!as_json)
+			printf("%s\n", services[i]->name);
 		for (unsigned j = 0; j < services[i]->n_methods; j++) {
 			const ProtobufCMethodDescriptor *m = &services[i]->methods[j];
 
-			printf("  %-30s %s -> %s\n", m->name, m->input->short_name,
-			       m->output->short_name);
+			if (as_json)
+				(void)json_array_append_new(
+					list,
+					json_pack("{s:s, s:s, s:s, s:s}", "service",
+						  services[i]->name, "method", m->name, "request",
+						  m->input->name, "response", m->output->name));
+			else
+				printf("  %-30s %s -> %s\n", m->name, m->input->short_name,
+				       m->output->short_name);
 		}
 	}
+	if (as_json) {
+		(void)json_dumpf(list, stdout, JSON_INDENT(2));
+		(void)putchar('\n');
+	}
+	json_decref(list);
 	return EXIT_OK;
 }
 

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ctl/image/cache.h"
 #include "ctl/pod/quantity.h"
 #include "ctl/vm/find.h"
 #include "lib/cleanup.h"
@@ -178,6 +179,8 @@ options_parse(struct run_options *o, int argc, char **argv, enum options_for com
 	}
 	if (o->want_help)
 		return 0;
+	if (o->quiet)
+		cache_be_quiet();
 	if (!o->rootfs && !o->bundle_dir && !o->in && !o->no_container && command != OPTIONS_POD &&
 	    argv[optind] && strcmp(argv[optind - 1], "--") != 0) {
 		o->rootfs = argv[optind++];

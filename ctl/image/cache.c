@@ -295,6 +295,14 @@ cache_commit(const char *tmp, int *lock, struct cached *out, struct error *err)
 	return error_sys(err, "failed to rename an image to %s", out->dir);
 }
 
+static bool cache_is_quiet;
+
+void
+cache_be_quiet(void)
+{
+	cache_is_quiet = true;
+}
+
 /* Runs a program to its end, and passes on a signal that asks this one to end, which is blocked.
  * The program's last message becomes err unless its output goes to `log`. */
 static int
@@ -397,7 +405,7 @@ cache_unpack(const char *path, const char *choice, const char *arch, struct cach
 	if (cache_source_open(&s, true, err) < 0)
 		return -1;
 	if (!cache_source_known(&s, out)) {
-		if (isatty(STDERR_FILENO))
+		if (!cache_is_quiet && isatty(STDERR_FILENO))
 			(void)fprintf(stderr, "unpacking %s\n", s.shown);
 		r = cache_make(&s, arch, cache_from_layout, s.shown, out, err);
 	}
@@ -555,7 +563,7 @@ cache_from_registry(const char *dir, const char *arch, void *data, struct error 
 	argv_add(&a, "copy");
 	argv_add(&a, "%s", reference);
 	argv_add(&a, "oci:%s:image", layout);
-	r = cache_run_tool(&a, isatty(STDERR_FILENO) ? STDERR_FILENO : -1, err);
+	r = cache_run_tool(&a, !cache_is_quiet && isatty(STDERR_FILENO) ? STDERR_FILENO : -1, err);
 	(void)snprintf(source, sizeof(source), "%s:image", layout);
 	if (r == 0)
 		r = cache_from_layout(dir, arch, source, err);
@@ -622,7 +630,7 @@ cache_add_name(const char *name, char *text, void *data)
 
 	(void)name;
 	if (cache_source_parse(text, &key, &digest, &shown) && strcmp(digest, row->digest) == 0)
-		(void)snprintf(row->names + n, sizeof(row->names) - n, "%s%s", n ? ", " : "",
+		(void)snprintf(row->names + n, sizeof(row->names) - n, "%s%s", n ? "\n" : "",
 			       shown);
 }
 

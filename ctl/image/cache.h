@@ -33,6 +33,9 @@ struct cached {
 	int lock;
 };
 
+/* Lets downloads and unpacking print nothing, also on a terminal. */
+void cache_be_quiet(void);
+
 /* Returns the image of the archive or layout `path`, unpacking it unless that was done before.
  * `choice` is ":TAG", "@DIGEST" or "". Returns 0, or -1 and err. */
 int cache_unpack(const char *path, const char *choice, const char *arch, struct cached *out,
@@ -54,7 +57,7 @@ void cache_canonical(const char *text, char *out, size_t size);
 /* An image in a list. */
 struct cache_row {
 	char digest[CACHE_DIGEST];
-	/* names and paths, separated by ", " */
+	/* names and paths, each but the last followed by a newline */
 	char names[1024];
 	/* space on the disk, in bytes */
 	uint64_t size;

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ctl/json.h"
 #include "lib/cleanup.h"
 #include "lib/parse.h"
 #include "lib/path.h"
@@ -63,21 +64,20 @@ int
 state_write(const struct vm_state *s, struct error *err)
 {
 	char path[PATH_MAX + 32], new_path[PATH_MAX + 32];
-	json_t *j =
-		json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i}", "name", s->name, "pod",
-			  s->pod, "container", s->container, "address", s->address, "rootfs",
-			  s->rootfs, "command", s->command, "monitor", (json_int_t)s->monitor,
-			  "started", (json_int_t)s->started, "grace", s->grace_s);
+	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:i}", "name", s->name,
+			      "pod", s->pod, "container", s->container, "address", s->address,
+			      "rootfs", json_from_text(s->rootfs), "command",
+			      json_from_text(s->command), "monitor", (json_int_t)s->monitor,
+			      "started", (json_int_t)s->started, "grace", s->grace_s);
 	int r;
 
 	if (!j)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "failed to write the VM's state: a name is not UTF-8");
+		return error_nomem(err, "writing the VM's state");
 	(void)snprintf(path, sizeof(path), "%s/state.json", s->dir);
 	(void)snprintf(new_path, sizeof(new_path), "%s/.state.json", s->dir);
 	if (s->finished && (json_object_set_new(j, "finished", json_integer(s->finished)) < 0 ||
 			    json_object_set_new(j, "exitCode", json_integer(s->exit_code)) < 0 ||
-			    json_object_set_new(j, "error", json_string(s->error)) < 0)) {
+			    json_object_set_new(j, "error", json_from_text(s->error)) < 0)) {
 		json_decref(j);
 		return error_nomem(err, "writing the VM's state");
 	}
