@@ -12,6 +12,7 @@
 
 #include "agent.pb-c.h"
 #include "ctl/commands.h"
+#include "ctl/options.h"
 #include "ctl/outlet.h"
 #include "ctl/record.h"
 #include "ctl/session.h"
@@ -19,8 +20,7 @@
 #include "lib/cleanup.h"
 #include "lib/ttrpc/client.h"
 
-#define CALL_TIMEOUT_MS 60000
-#define DETACH_KEYS     "ctrl-p,ctrl-q"
+#define DETACH_KEYS "ctrl-p,ctrl-q"
 
 static const char attach_usage[] =
 	"usage: tatamictl attach [OPTION…] NAME[/CONTAINER]\n"
@@ -36,22 +36,25 @@ static const char attach_usage[] =
 	"  --close-stdin          close the container's at the end of standard input\n"
 	"  --no-signals           detach at any signal, instead of passing on SIGINT, SIGQUIT,\n"
 	"                         SIGUSR1 and SIGUSR2\n"
+	"  --timeout SECONDS      time for the connection to the agent (default 60)\n"
 	"  -h, --help             print this\n"
 	"\n"
 	"`attach NAME type=…` is the former name of `plug`.\n";
 
-static int attach_run(const char *vm, const char *container, struct session *s, struct error *err);
+static int attach_run(const char *vm, const char *container, int timeout_ms, struct session *s,
+		      struct error *err);
 
 int
 cmd_attach(int argc, char **argv)
 {
-	enum { KEYS = 256, NO_STDIN, CLOSE_STDIN, NO_SIGNALS };
+	enum { KEYS = 256, NO_STDIN, CLOSE_STDIN, NO_SIGNALS, TIMEOUT };
 	static const struct option options[] = {
 		{ "container", required_argument, NULL, 'c' },
 		{ "detach-keys", required_argument, NULL, KEYS },
 		{ "no-stdin", no_argument, NULL, NO_STDIN },
 		{ "close-stdin", no_argument, NULL, CLOSE_STDIN },
 		{ "no-signals", no_argument, NULL, NO_SIGNALS },
+		{ "timeout", required_argument, NULL, TIMEOUT },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -65,7 +68,7 @@ cmd_attach(int argc, char **argv)
 	};
 	const char *container = NULL, *keys = DETACH_KEYS;
 	struct error err = ERROR_INIT;
-	int opt, code;
+	int timeout_ms = CALL_TIMEOUT_S * 1000, opt, code;
 
 	if (argc == 3 && (strncmp(argv[2], "type=", 5) == 0 || strcmp(argv[1], "--list") == 0))
 		return cmd_plug(argc, argv);
@@ -87,6 +90,10 @@ cmd_attach(int argc, char **argv)
 		case NO_SIGNALS:
 			s.keeps_signals = true;
 			break;
+		case TIMEOUT:
+			if (options_parse_seconds("--timeout", optarg, &timeout_ms, &err) == 0)
+				break;
+			/* fall through */
 		default:
 			(void)fprintf(opt == 'h' ? stdout : stderr, "%s", attach_usage);
 			return opt == 'h' ? 0 : EXIT_USAGE;
@@ -101,7 +108,7 @@ cmd_attach(int argc, char **argv)
 		(void)fprintf(stderr, "tatamictl attach: %s\n", err.msg);
 		return EXIT_USAGE;
 	}
-	code = attach_run(argv[optind], container, &s, &err);
+	code = attach_run(argv[optind], container, timeout_ms, &s, &err);
 	if (code < 0) {
 		(void)fprintf(stderr, "tatamictl attach: %s\n", err.msg);
 		return exit_code_of(&err);
@@ -112,7 +119,8 @@ cmd_attach(int argc, char **argv)
 }
 
 static int
-attach_run(const char *vm, const char *container, struct session *s, struct error *err)
+attach_run(const char *vm, const char *container, int timeout_ms, struct session *s,
+	   struct error *err)
 {
 	Grpc__CreateContainerRequest *created;
 	auto_close int feed = -1;
@@ -126,7 +134,7 @@ attach_run(const char *vm, const char *container, struct session *s, struct erro
 		created && created->oci && created->oci->process && created->oci->process->terminal;
 	if (created)
 		grpc__create_container_request__free_unpacked(created, NULL);
-	s->client = ttrpc_client_dial(c.state.address, CALL_TIMEOUT_MS, err);
+	s->client = ttrpc_client_dial(c.state.address, timeout_ms, err);
 	if (!s->client)
 		return -1;
 	feed = outlet_connect(c.state.dir, c.id, err);

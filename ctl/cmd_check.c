@@ -20,6 +20,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
+/* Time for a program to print its version or its devices: it does no more. */
 #define PROGRAM_MS 10000
 #define ROWS_MAX   16
 /* room for the devices that QEMU lists */

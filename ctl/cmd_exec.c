@@ -10,6 +10,7 @@
 #include "agent.pb-c.h"
 #include "ctl/commands.h"
 #include "ctl/exec_user.h"
+#include "ctl/options.h"
 #include "ctl/record.h"
 #include "ctl/session.h"
 #include "ctl/spec.h"
@@ -21,7 +22,6 @@
 #include "lib/sys.h"
 #include "lib/ttrpc/client.h"
 
-#define CALL_TIMEOUT_MS 60000
 /* time between the end of a connection and that of the VM's monitor */
 #define VM_GONE_MS 5000
 #define ENV_MAX    32
@@ -30,6 +30,7 @@ struct exec_options {
 	struct container_options process;
 	const char *env[ENV_MAX];
 	bool interactive, keep, has_cwd;
+	int timeout_ms;
 	const char *vm, *container;
 	/* "USER[:GROUP]", or NULL */
 	const char *user;
@@ -53,6 +54,7 @@ static const char exec_usage[] =
 	"                         user and group: names of the container, or numbers\n"
 	"  -p, --privileged       grant all capabilities\n"
 	"  --keep                 let the process go on when this command is gone\n"
+	"  --timeout SECONDS      time for the reply to a call to the agent (default 60)\n"
 	"  -h, --help             print this\n";
 
 static const struct option exec_options[] = {
@@ -64,6 +66,7 @@ static const struct option exec_options[] = {
 	{ "user", required_argument, NULL, 'u' },
 	{ "privileged", no_argument, NULL, 'p' },
 	{ "keep", no_argument, NULL, 'k' },
+	{ "timeout", required_argument, NULL, 'T' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -101,7 +104,7 @@ cmd_exec(int argc, char **argv)
 	if (record_find(o.vm, o.container, true, &c, &err) < 0)
 		return exec_complain("exec", &err, EXIT_FAILED);
 	memcpy(o.id, c.id, sizeof(o.id));
-	client = ttrpc_client_dial(c.state.address, CALL_TIMEOUT_MS, &err);
+	client = ttrpc_client_dial(c.state.address, o.timeout_ms, &err);
 	if (!client)
 		return exec_complain("exec", &err, EXIT_FAILED);
 	r = o.user ? exec_find_user(client, &c.state, &o, &err) : 0;
@@ -119,8 +122,10 @@ cmd_exec(int argc, char **argv)
 static int
 exec_parse(struct exec_options *o, int argc, char **argv)
 {
+	struct error err = ERROR_INIT;
 	int opt;
 
+	o->timeout_ms = CALL_TIMEOUT_S * 1000;
 	o->process.cwd = "/";
 	o->process.env = o->env;
 	o->env[o->process.n_env++] =
@@ -137,6 +142,9 @@ exec_parse(struct exec_options *o, int argc, char **argv)
 			o->keep = true;
 		} else if (opt == 'e' && o->process.n_env < ENV_MAX - 1 && strchr(optarg, '=')) {
 			o->env[o->process.n_env++] = optarg;
+		} else if (opt == 'T' &&
+			   options_parse_seconds("--timeout", optarg, &o->timeout_ms, &err) == 0) {
+			continue;
 		} else if (opt == 'c') {
 			o->container = optarg;
 		} else if (opt == 'w') {
@@ -286,7 +294,7 @@ exec_session(struct ttrpc_client *client, const struct vm_state *state,
 		r = error_nomem(err, "building the request");
 	else
 		r = ttrpc_client_call(client, &grpc__agent_service__descriptor, "ExecProcess",
-				      &q.base, CALL_TIMEOUT_MS, NULL, err);
+				      &q.base, o->timeout_ms, NULL, err);
 	arena_release(&a);
 	if (created)
 		grpc__create_container_request__free_unpacked(created, NULL);

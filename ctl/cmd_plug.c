@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tatamictl plug, unplug: hot-plug devices into a VM that runs in the background. */
+#include <getopt.h>
+#include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent.pb-c.h"
 #include "ctl/commands.h"
+#include "ctl/options.h"
 #include "ctl/pod/quantity.h"
 #include "ctl/vm/attach.h"
 #include "ctl/vm/state.h"
@@ -13,24 +17,32 @@
 #include "lib/cleanup.h"
 #include "lib/ttrpc/client.h"
 
-#define CALL_TIMEOUT_MS   60000
-#define DETACH_TIMEOUT_MS 30000
-#define MEMORY_UNIT       (UINT64_C(128) << 20)
+/* Time for the guest to release what is taken back after a failure. */
+#define DETACH_TIMEOUT_S 30
+#define MEMORY_UNIT      (UINT64_C(128) << 20)
 
 static const char plug_usage[] =
 	"usage: tatamictl plug NAME type=blk|scsi,source=IMAGE[,readonly]\n"
 	"       tatamictl plug NAME type=nic[,mac=MAC]\n"
 	"       tatamictl plug NAME type=memory,size=BYTES\n"
 	"       tatamictl plug NAME type=cpu\n"
-	"       tatamictl plug --list NAME\n"
+	"       tatamictl plug --list [--json] NAME\n"
 	"Plugs a device into the running VM NAME. Prints its id and, for a disk or network\n"
 	"card, the address that a Storage, a Device or UpdateInterface of the protocol\n"
 	"takes. Memory and processors are brought online. --list prints the ids and QEMU's\n"
-	"types of what was plugged in. `attach NAME type=…` is the same command.\n";
+	"types of what was plugged in. `attach NAME type=…` is the same command.\n"
+	"\n"
+	"  --list             print what was plugged in\n"
+	"  --json             with --list, an array of objects\n"
+	"  --timeout SECONDS  time for the reply to a call to the agent (default 60)\n"
+	"  -h, --help         print this\n";
 static const char unplug_usage[] =
-	"usage: tatamictl unplug NAME ID\n"
+	"usage: tatamictl unplug [--timeout SECONDS] NAME ID\n"
 	"Asks the guest of VM NAME to release a device that was plugged in, waits until it has,\n"
-	"and removes it.\n";
+	"and removes it.\n"
+	"\n"
+	"  --timeout SECONDS  time for the guest to release it (default 30)\n"
+	"  -h, --help         print this\n";
 
 enum plug_type {
 	PLUG_BLK,
@@ -46,12 +58,14 @@ struct plug_request {
 	const char *source, *mac;
 	uint64_t size;
 	bool readonly;
+	int timeout_ms;
 };
 
 static int plug_parse(struct plug_request *r, char *text, struct error *err);
 static int plug_do(const struct vm_state *state, const struct plug_request *r, struct error *err);
 static int plug_online(const struct vm_state *state, const struct plug_request *r,
 		       const struct attached *a, struct error *err);
+static void plug_collect(const char *id, const char *type, void *data);
 static void plug_print(const char *id, const char *type, void *data);
 
 static int
@@ -64,35 +78,65 @@ plug_complain(const char *command, const struct error *err)
 int
 cmd_plug(int argc, char **argv)
 {
-	struct plug_request r = { .type = PLUG_BLK };
+	static const struct option options[] = {
+		{ "list", no_argument, NULL, 'l' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "timeout", required_argument, NULL, 't' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	struct plug_request r = { .type = PLUG_BLK, .timeout_ms = CALL_TIMEOUT_S * 1000 };
 	struct error err = ERROR_INIT;
 	struct vm_state state;
 	struct qmp q = { .fd = -1 };
-	int done;
+	json_t *list = NULL;
+	bool is_list = false;
+	int opt, done;
 
-	if (argc == 2 && is_help(argv[1])) {
-		(void)printf("%s", plug_usage);
-		return 0;
+	optind = 0;
+	while ((opt = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (opt == 'l') {
+			is_list = true;
+		} else if (opt == 'j') {
+			list = list ? list : json_array();
+		} else if (opt != 't' ||
+			   options_parse_seconds("--timeout", optarg, &r.timeout_ms, &err) < 0) {
+			(void)fprintf(opt == 'h' ? stdout : stderr, "%s", plug_usage);
+			json_decref(list);
+			return opt == 'h' ? 0 : EXIT_USAGE;
+		}
 	}
-	if (argc != 3 || (argv[1][0] == '-' && strcmp(argv[1], "--list") != 0)) {
+	if (argc - optind != (is_list ? 1 : 2) || (list && !is_list)) {
 		(void)fprintf(stderr, "%s", plug_usage);
+		json_decref(list);
 		return EXIT_USAGE;
 	}
-	if (strcmp(argv[1], "--list") == 0) {
-		done = state_read_alive(argv[2], &state, &err);
+	if (is_list) {
+		done = state_read_alive(argv[optind], &state, &err);
 		if (done == 0)
 			done = qmp_open(&q, state.dir, &err);
 		if (done == 0)
-			done = attach_list(&q, plug_print, NULL, &err);
+			done = attach_list(&q, list ? plug_collect : plug_print, list, &err);
 		qmp_close(&q);
+		if (done == 0 && list) {
+			(void)json_dumpf(list, stdout, JSON_INDENT(2));
+			(void)putchar('\n');
+		}
 	} else {
-		done = plug_parse(&r, argv[2], &err);
+		done = plug_parse(&r, argv[optind + 1], &err);
 		if (done == 0)
-			done = state_read_alive(argv[1], &state, &err);
+			done = state_read_alive(argv[optind], &state, &err);
 		if (done == 0)
 			done = plug_do(&state, &r, &err);
 	}
+	json_decref(list);
 	return done < 0 ? plug_complain(argv[0], &err) : 0;
+}
+
+static void
+plug_collect(const char *id, const char *type, void *data)
+{
+	(void)json_array_append_new(data, json_pack("{s:s, s:s}", "id", id, "type", type));
 }
 
 static void
@@ -195,7 +239,7 @@ plug_do(const struct vm_state *state, const struct plug_request *r, struct error
 		    plug_online(state, r, &a, err) < 0) {
 			struct error ignored = ERROR_INIT;
 
-			(void)attach_remove(&q, a.id, DETACH_TIMEOUT_MS, &ignored);
+			(void)attach_remove(&q, a.id, DETACH_TIMEOUT_S * 1000, &ignored);
 			done = -1;
 		}
 	}
@@ -211,7 +255,7 @@ plug_online(const struct vm_state *state, const struct plug_request *r, const st
 	    struct error *err)
 {
 	Grpc__OnlineCPUMemRequest q = GRPC__ONLINE_CPUMEM_REQUEST__INIT;
-	struct ttrpc_client *client = ttrpc_client_dial(state->address, CALL_TIMEOUT_MS, err);
+	struct ttrpc_client *client = ttrpc_client_dial(state->address, r->timeout_ms, err);
 	int done;
 
 	if (!client)
@@ -221,7 +265,7 @@ plug_online(const struct vm_state *state, const struct plug_request *r, const st
 		q.cpu_only = true;
 	}
 	done = ttrpc_client_call(client, &grpc__agent_service__descriptor, "OnlineCPUMem", &q.base,
-				 CALL_TIMEOUT_MS, NULL, err);
+				 r->timeout_ms, NULL, err);
 	ttrpc_client_free(client);
 	return done < 0 ? error_wrap(err, "OnlineCPUMem") : 0;
 }
@@ -229,24 +273,33 @@ plug_online(const struct vm_state *state, const struct plug_request *r, const st
 int
 cmd_unplug(int argc, char **argv)
 {
+	static const struct option options[] = {
+		{ "timeout", required_argument, NULL, 't' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int timeout_ms = DETACH_TIMEOUT_S * 1000, opt, done;
 	struct error err = ERROR_INIT;
 	struct vm_state state;
 	struct qmp q = { .fd = -1 };
-	int done;
 
-	if (argc == 2 && is_help(argv[1])) {
-		(void)printf("%s", unplug_usage);
-		return 0;
+	optind = 0;
+	while ((opt = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (opt == 't' &&
+		    options_parse_seconds("--timeout", optarg, &timeout_ms, &err) == 0)
+			continue;
+		(void)fprintf(opt == 'h' ? stdout : stderr, "%s", unplug_usage);
+		return opt == 'h' ? 0 : EXIT_USAGE;
 	}
-	if (argc != 3) {
+	if (argc - optind != 2) {
 		(void)fprintf(stderr, "%s", unplug_usage);
 		return EXIT_USAGE;
 	}
-	done = state_read_alive(argv[1], &state, &err);
+	done = state_read_alive(argv[optind], &state, &err);
 	if (done == 0)
 		done = qmp_open(&q, state.dir, &err);
 	if (done == 0)
-		done = attach_remove(&q, argv[2], DETACH_TIMEOUT_MS, &err);
+		done = attach_remove(&q, argv[optind + 1], timeout_ms, &err);
 	qmp_close(&q);
 	return done < 0 ? plug_complain(argv[0], &err) : 0;
 }

@@ -12,12 +12,11 @@
 #include "agent.pb-c.h"
 #include "ctl/commands.h"
 #include "ctl/json.h"
+#include "ctl/options.h"
 #include "ctl/record.h"
 #include "ctl/vm/state.h"
 #include "lib/cleanup.h"
 #include "lib/ttrpc/client.h"
-
-#define CALL_TIMEOUT_MS 60000
 
 static const char ps_usage[] =
 	"usage: tatamictl ps [-ac] [-q | --json]\n"
@@ -33,11 +32,12 @@ static const char inspect_usage[] =
 	"Prints what is known of a VM and its containers as a JSON object: the state, with exit\n"
 	"codes, and the requests that created the containers, with their OCI specs.\n";
 static const char stats_usage[] =
-	"usage: tatamictl stats [-c CONTAINER] [--json] NAME[/CONTAINER]\n"
+	"usage: tatamictl stats [-c CONTAINER] [--json] [--timeout SECONDS] NAME[/CONTAINER]\n"
 	"Prints processor time, memory and tasks of a container of VM NAME.\n"
 	"\n"
 	"  -c, --container NAME  the container (default: the first)\n"
 	"  --json                the agent's whole reply\n"
+	"  --timeout SECONDS     time for the reply to a call to the agent (default 60)\n"
 	"  -h, --help            print this\n";
 
 struct ps {
@@ -271,6 +271,7 @@ cmd_stats(int argc, char **argv)
 	static const struct option options[] = {
 		{ "container", required_argument, NULL, 'c' },
 		{ "json", no_argument, NULL, 'j' },
+		{ "timeout", required_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -281,7 +282,7 @@ cmd_stats(int argc, char **argv)
 	ProtobufCMessage *reply = NULL;
 	struct record_ref c;
 	bool json = false;
-	int opt, code = 0;
+	int timeout_ms = CALL_TIMEOUT_S * 1000, opt, code = 0;
 
 	optind = 0;
 	while ((opt = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
@@ -289,6 +290,9 @@ cmd_stats(int argc, char **argv)
 			container = optarg;
 		} else if (opt == 'j') {
 			json = true;
+		} else if (opt == 't' &&
+			   options_parse_seconds("--timeout", optarg, &timeout_ms, &err) == 0) {
+			continue;
 		} else {
 			(void)fprintf(opt == 'h' ? stdout : stderr, "%s", stats_usage);
 			return opt == 'h' ? 0 : EXIT_USAGE;
@@ -301,9 +305,9 @@ cmd_stats(int argc, char **argv)
 	if (record_find(argv[optind], container, true, &c, &err) < 0)
 		return ps_complain("stats", &err);
 	q.container_id = c.id;
-	client = ttrpc_client_dial(c.state.address, CALL_TIMEOUT_MS, &err);
+	client = ttrpc_client_dial(c.state.address, timeout_ms, &err);
 	if (!client || ttrpc_client_call(client, &grpc__agent_service__descriptor, "StatsContainer",
-					 &q.base, CALL_TIMEOUT_MS, &reply, &err) < 0) {
+					 &q.base, timeout_ms, &reply, &err) < 0) {
 		ttrpc_client_free(client);
 		return ps_complain("stats", &err);
 	}

@@ -26,6 +26,7 @@
 #include "lib/ttrpc/address.h"
 #include "lib/ttrpc/client.h"
 
+/* Time for the connection, unless --timeout is given. */
 #define CONNECT_TIMEOUT_MS 60000
 
 enum {
@@ -285,7 +286,8 @@ rpc_call(const char *address_text, const char *name, const char *json, const str
 	request = rpc_read_request(&m, json, o);
 	if (!request)
 		return EXIT_USAGE;
-	fd = address_connect(&address, CONNECT_TIMEOUT_MS, &err);
+	fd = address_connect(&address, o->timeout_ms > 0 ? o->timeout_ms : CONNECT_TIMEOUT_MS,
+			     &err);
 	if (fd >= 0)
 		client = ttrpc_client_new(fd, &err);
 	if (client)

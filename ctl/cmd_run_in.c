@@ -25,7 +25,7 @@
 #include "lib/parse.h"
 #include "lib/ttrpc/client.h"
 
-#define CALL_TIMEOUT_MS   60000
+/* Time for the guest to release a disk, which it may refuse forever. */
 #define DETACH_TIMEOUT_MS 30000
 /* time between the end of a connection and that of the VM's monitor */
 #define VM_GONE_MS  5000
@@ -73,7 +73,8 @@ cmd_run_in(struct run_options *o)
 		if (!r->state.command[0])
 			error_set(&err, ERROR_FAILED_PRECONDITION, "VM %s has no sandbox", o->in);
 		else
-			r->client = ttrpc_client_dial(r->state.address, CALL_TIMEOUT_MS, &err);
+			r->client =
+				ttrpc_client_dial(r->state.address, o->vm.call_timeout_ms, &err);
 	}
 	if (r->client && run_in_attach(r, &err) == 0 && run_in_create(r, &err) == 0)
 		code = run_in_session(r, &err);
@@ -123,7 +124,7 @@ run_in_call(struct run_in *r, const char *method, const ProtobufCMessage *reques
 	    struct error *err)
 {
 	if (ttrpc_client_call(r->client, &grpc__agent_service__descriptor, method, request,
-			      CALL_TIMEOUT_MS, NULL, err) < 0)
+			      r->o->vm.call_timeout_ms, NULL, err) < 0)
 		return error_wrap(err, "%s", method);
 	return 0;
 }

@@ -11,34 +11,47 @@
 #include <unistd.h>
 
 #include "ctl/commands.h"
+#include "ctl/options.h"
 #include "ctl/vm/state.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/path.h"
 #include "lib/sys.h"
 
-#define STOP_TIMEOUT_MS 30000
+/* Time for a monitor to be gone after SIGKILL. */
+#define KILLED_MS 30000
 
-static const char stop_usage[] = "usage: tatamictl stop NAME… | --all\n"
-				 "Ends VMs. Exit codes and logs are kept until `tatamictl rm`.\n"
-				 "\n"
-				 "  -a, --all   all that run\n"
-				 "  -h, --help  print this\n";
+/* Time for a VM to end, without the grace period of a pod, before it is killed. */
+#define STOP_TIMEOUT_S 30
+
+static const char stop_usage[] =
+	"usage: tatamictl stop [--timeout SECONDS] NAME… | --all\n"
+	"Ends VMs. Exit codes and logs are kept until `tatamictl rm`.\n"
+	"\n"
+	"  -a, --all          all that run\n"
+	"  --timeout SECONDS  time for a VM to end, in addition to the grace period of its pod,\n"
+	"                     before it is killed (default 30)\n"
+	"  -h, --help         print this\n";
 static const char rm_usage[] =
 	"usage: tatamictl rm [-f] NAME… | --all\n"
 	"Removes the exit codes and logs of VMs that have ended.\n"
 	"\n"
 	"  -a, --all    all that have ended; with -f, all\n"
 	"  -f, --force  end those that run; it is no error if there is none of that name\n"
+	"  --timeout SECONDS\n"
+	"               with -f, as for stop\n"
 	"  -h, --help   print this\n";
 static const char wait_usage[] = "usage: tatamictl wait NAME…\n"
-				 "Waits until each VM has ended, and prints its exit code.\n";
+				 "Waits until each VM has ended, and prints its exit code.\n"
+				 "\n"
+				 "  -h, --help  print this\n";
 
 /* A command on several VMs. */
 struct on_vms {
 	const char *command, *usage;
 	bool takes_force;
 	bool all, force;
+	int timeout_ms;
 	int (*act)(struct on_vms *o, const struct vm_state *s, struct error *err);
 	/* chosen by --all */
 	bool (*is_meant)(const struct on_vms *o, const struct vm_state *s);
@@ -68,18 +81,23 @@ on_vms(struct on_vms *o, int argc, char **argv)
 	static const struct option options[] = {
 		{ "all", no_argument, NULL, 'a' },
 		{ "force", no_argument, NULL, 'f' },
+		{ "timeout", required_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct error err = ERROR_INIT;
 	int opt;
 
+	o->timeout_ms = STOP_TIMEOUT_S * 1000;
 	optind = 0;
 	while ((opt = getopt_long(argc, argv, "afh", options, NULL)) != -1) {
 		if (opt == 'a' && o->is_meant) {
 			o->all = true;
 		} else if (opt == 'f' && o->takes_force) {
 			o->force = true;
+		} else if (opt == 't' && o->is_meant &&
+			   options_parse_seconds("--timeout", optarg, &o->timeout_ms, &err) == 0) {
+			continue;
 		} else {
 			(void)fprintf(opt == 'h' ? stdout : stderr, "%s", o->usage);
 			return opt == 'h' ? 0 : EXIT_USAGE;
@@ -130,15 +148,14 @@ stop_one(struct on_vms *o, const struct vm_state *s, struct error *err)
 	auto_close int monitor = sys_pidfd_open(s->monitor, 0);
 	struct vm_state now;
 
-	(void)o;
 	if (state_is_alive(s) && monitor >= 0) {
 		/* On SIGALRM, the monitor stops the container and powers the guest off. */
 		(void)sys_pidfd_send_signal(monitor, SIGALRM);
-		if (!stop_wait_gone(monitor, STOP_TIMEOUT_MS + s->grace_s * 1000)) {
+		if (!stop_wait_gone(monitor, o->timeout_ms + s->grace_s * 1000)) {
 			/* The kernel kills the monitor's children together with it
 			 * (PR_SET_PDEATHSIG). */
 			(void)sys_pidfd_send_signal(monitor, SIGKILL);
-			(void)stop_wait_gone(monitor, STOP_TIMEOUT_MS);
+			(void)stop_wait_gone(monitor, KILLED_MS);
 		}
 	}
 	/* `rm` or the end of a pod's files may have been faster. */

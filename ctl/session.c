@@ -29,7 +29,8 @@
 #include "lib/io.h"
 #include "lib/ttrpc/client.h"
 
-#define CHUNK         (128u << 10)
+#define CHUNK (128u << 10)
+/* Time for a process to end by the first signal, as a shell leaves it. */
 #define KILL_AFTER_MS 5000
 /* A terminal that is writable takes as much without blocking, or nearly. */
 #define TERMINAL_UNIT 256

@@ -15,6 +15,8 @@
 #include "lib/io.h"
 #include "lib/ttrpc/client.h"
 
+/* Time for a call, and for a process to end by SIGHUP: the user, who could give others, has
+ * gone. */
 #define CALL_MS  20000
 #define GRACE_MS 5000
 

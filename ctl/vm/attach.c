@@ -16,9 +16,10 @@
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 
-#define PERIPHERAL    "/machine/peripheral"
-#define CONTROLLER    "scsi0"
-#define SCSI_IDS      256
+#define PERIPHERAL "/machine/peripheral"
+#define CONTROLLER "scsi0"
+#define SCSI_IDS   256
+/* Time between two looks at what QEMU sends no event for. */
 #define WAIT_EVENT_MS 200
 /* block of the guest that memory is added by */
 #define MEMORY_BLOCK (UINT64_C(128) << 20)

@@ -19,6 +19,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
+/* Time for a trial of KVM, in which the guest panics after its kernel, and for a version. */
 #define KVM_TRIAL_MS 8000
 #define VERSION_MS   10000
 

@@ -17,6 +17,7 @@
 #include "lib/cleanup.h"
 #include "lib/sys.h"
 
+/* Time for a program to make its socket, the first thing it does. */
 #define READY_MS 10000
 /* time between the end of QEMU's devices and that of QEMU */
 #define QEMU_GONE_MS 1000

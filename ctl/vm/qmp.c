@@ -15,6 +15,7 @@
 #include "lib/deadline.h"
 #include "lib/io.h"
 
+/* QEMU answers at once, unless the host is out of memory. */
 #define REPLY_MS       20000
 #define LINE_MAX_BYTES (4u << 20)
 

@@ -41,7 +41,8 @@
 #include "lib/sys.h"
 
 #define AGENT_PORT 1024
-#define MKE2FS_MS  60000
+/* Time for a file system: its size matters little, the file is sparse. */
+#define MKE2FS_MS 60000
 
 static int vm_make_directory(struct vm *vm, const char *dir, struct error *err);
 static int vm_start_all(struct vm *vm, struct vm_options *o, struct error *err);
