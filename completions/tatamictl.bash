@@ -90,9 +90,9 @@ _tatamictl()
 	run:*|boot:*)
 		_tatamictl_files -f ;;
 	images:*)
-		_tatamictl_words '--json --help' ;;
+		_tatamictl_words '--quiet --json --help' ;;
 	pull:*)
-		_tatamictl_words '--arch --help' ;;
+		_tatamictl_words '--arch --quiet --help' ;;
 	rmi:-*)
 		_tatamictl_words '--all --help' ;;
 	rmi:*)
@@ -102,16 +102,18 @@ _tatamictl()
 	pod:*)
 		_tatamictl_files -f ;;
 	exec:-*)
-		_tatamictl_words '--container --interactive --tty --env --cwd --user --privileged --keep --help' ;;
+		_tatamictl_words '--container --interactive --tty --env --cwd --user --privileged --keep --timeout --help' ;;
 	attach:-*)
-		_tatamictl_words '--container --detach-keys --no-stdin --close-stdin --no-signals --help' ;;
+		_tatamictl_words '--container --detach-keys --no-stdin --close-stdin --no-signals --timeout --help' ;;
 	cp:-*)
 		_tatamictl_words '--archive --container --help' ;;
 	cp:*)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word"; compgen -W "$(_tatamictl_vms)" -S : -- "$word")
 		compopt -o nospace ;;
 	plug:-*)
-		_tatamictl_words '--list --help' ;;
+		_tatamictl_words '--list --json --timeout --help' ;;
+	unplug:-*)
+		_tatamictl_words '--timeout --help' ;;
 	plug:*)
 		if test $n = 0; then
 			_tatamictl_words "$(_tatamictl_vms)"
@@ -136,11 +138,11 @@ _tatamictl()
 	check:*)
 		_tatamictl_words '--arch --kernel --initrd --virtiofsd --json --quiet --help' ;;
 	stats:-*)
-		_tatamictl_words '--container --json --help' ;;
+		_tatamictl_words '--container --json --timeout --help' ;;
 	stop:-*)
-		_tatamictl_words '--all --help' ;;
+		_tatamictl_words '--all --timeout --help' ;;
 	rm:-*)
-		_tatamictl_words '--all --force --help' ;;
+		_tatamictl_words '--all --force --timeout --help' ;;
 	inspect:-*|wait:-*)
 		_tatamictl_words --help ;;
 	logs:*|console:*|inspect:*|wait:*|rm:*)
@@ -148,7 +150,7 @@ _tatamictl()
 	attach:*|exec:*|stop:*|stats:*|shell:*)
 		_tatamictl_words "$(_tatamictl_vms)" ;;
 	rpc:-*)
-		_tatamictl_words '--list --timeout --raw --compact --id --help' ;;
+		_tatamictl_words '--list --json --timeout --raw --compact --id --help' ;;
 	rpc:*)
 		if test $n = 0; then
 			_tatamictl_words "unix:// vsock:// tcp:// hvsock:// $(_tatamictl_vms)"

@@ -138,11 +138,11 @@ _tatamictl()
 		boot)
 			_arguments -S $vm '1:image:_files' && ret=0 ;;
 		images)
-			_arguments '--json[print JSON]' '(- *)--help[print a summary]' && ret=0 ;;
+			_arguments '(-q --quiet)'{-q,--quiet}'[only the digests]' '--json[print JSON]' '(- *)--help[print a summary]' && ret=0 ;;
 		pull)
-			_arguments '--arch[architecture]:architecture:(x86_64 aarch64)' '(- *)--help[print a summary]' && ret=0 ;;
+			_arguments '--arch[architecture]:architecture:(x86_64 aarch64)' '(-q --quiet)'{-q,--quiet}'[without progress]' '(- *)--help[print a summary]' && ret=0 ;;
 		rmi)
-			_arguments '(*)--all[all that no VM uses]' '(- *)--help[print a summary]' '*:image:_tatamictl_images' && ret=0 ;;
+			_arguments '(*)'{-a,--all}'[all that no VM uses]' '(- *)--help[print a summary]' '*:image:_tatamictl_images' && ret=0 ;;
 		pod)
 			_arguments -S $vm '*--image[where an image is]:IMAGE=DIR: ' \
 				'*--claim[directory or disk of a claim]:NAME=DIR: ' \
@@ -152,18 +152,19 @@ _tatamictl()
 			_arguments '(-c --container)'{-c,--container}'[container]:container: ' \
 				'--detach-keys[keys that detach]:keys: ' '--no-stdin[pass no input on]' \
 				'--close-stdin[close the input of the container at the end]' \
-				'--no-signals[detach at any signal]' '(- *)--help[print a summary]' '1:VM:_tatamictl_vms' && ret=0 ;;
+				'--no-signals[detach at any signal]' '--timeout[time for the connection]:seconds: ' '(- *)--help[print a summary]' '1:VM:_tatamictl_vms' && ret=0 ;;
 		cp)
 			_arguments '(-a --archive)'{-a,--archive}'[keep owners and devices]' \
 				'(-c --container)'{-c,--container}'[container]:container: ' \
 				'(- *)--help[print a summary]' '*:file or NAME\:PATH:_files' && ret=0 ;;
 		plug)
-			_arguments '(1 2)--list[list what was plugged in]:name:_tatamictl_vms' '(- *)--help[print a summary]' \
+			_arguments '(1 2)--list[list what was plugged in]:name:_tatamictl_vms' \
+				'--json[with --list, print JSON]' '--timeout[time limit of a call]:seconds: ' '(- *)--help[print a summary]' \
 				'1:VM:_tatamictl_vms' '2:device:(type=blk,source= type=scsi,source= type=nic type=memory,size= type=cpu)' && ret=0 ;;
 		unplug)
-			_arguments '(- *)--help[print a summary]' '1:VM:_tatamictl_vms' '2:id:_tatamictl_attached' && ret=0 ;;
+			_arguments '--timeout[time for the guest]:seconds: ' '(- *)--help[print a summary]' '1:VM:_tatamictl_vms' '2:id:_tatamictl_attached' && ret=0 ;;
 		exec)
-			_arguments -S '(-p --privileged)'{-p,--privileged}'[all capabilities]' \
+			_arguments -S '--privileged[all capabilities]' '--timeout[time limit of a call]:seconds: ' \
 				'(-t --tty)'{-t,--tty}'[give the process a terminal]' \
 				'(-i --interactive)'{-i,--interactive}'[pass standard input on]' \
 				'*'{-e,--env}'[environment variable]:KEY=VALUE: ' \
@@ -173,7 +174,7 @@ _tatamictl()
 				'--keep[let the process go on without its client]' '(- *)--help[print a summary]' \
 				'1:VM:_tatamictl_vms' && ret=0 ;;
 		stop)
-			_arguments '(-a --all)'{-a,--all}'[all that run]' '(- *)--help[print a summary]' \
+			_arguments '(-a --all)'{-a,--all}'[all that run]' '--timeout[time for a VM to end]:seconds: ' '(- *)--help[print a summary]' \
 				'*:VM:_tatamictl_vms' && ret=0 ;;
 		ps)
 			_arguments '(-a --all)'{-a,--all}'[also those that have ended]' \
@@ -203,15 +204,15 @@ _tatamictl()
 				'(- *)'{-h,--help}'[print a summary]' && ret=0 ;;
 		stats)
 			_arguments '(-c --container)'{-c,--container}'[container]:container: ' \
-				'--json[the whole reply]' '(- *)--help[print a summary]' '1:VM:_tatamictl_vms' && ret=0 ;;
+				'--json[the whole reply]' '--timeout[time limit of a call]:seconds: ' '(- *)--help[print a summary]' '1:VM:_tatamictl_vms' && ret=0 ;;
 		inspect|wait)
 			_arguments '(- *)--help[print a summary]' '*:VM:_tatamictl_all' && ret=0 ;;
 		rm)
 			_arguments '(-a --all)'{-a,--all}'[all that have ended]' \
-				'(-f --force)'{-f,--force}'[end those that run]' '(- *)--help[print a summary]' \
+				'(-f --force)'{-f,--force}'[end those that run]' '--timeout[time for a VM to end]:seconds: ' '(- *)--help[print a summary]' \
 				'*:VM:_tatamictl_all' && ret=0 ;;
 		rpc)
-			_arguments '(2 3)--list[list the methods]' '--timeout[seconds to wait]:seconds: ' \
+			_arguments '(2 3)--list[list the methods]' '--json[with --list, print JSON]' '--timeout[seconds to wait]:seconds: ' \
 				'--raw[write the bytes of the reply]' '--compact[print the reply on one line]' '--id[container that a config.json creates]:id:' \
 				'(- *)--help[print a summary]' '1:address: ' '2:method:_tatamictl_methods' \
 				'3:request:_files' && ret=0 ;;

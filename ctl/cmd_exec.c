@@ -52,7 +52,7 @@ static const char exec_usage[] =
 	"  -w, --cwd DIR          working directory\n"
 	"  -u, --user USER[:GROUP]\n"
 	"                         user and group: names of the container, or numbers\n"
-	"  -p, --privileged       grant all capabilities\n"
+	"  --privileged           grant all capabilities\n"
 	"  --keep                 let the process go on when this command is gone\n"
 	"  --timeout SECONDS      time for the reply to a call to the agent (default 60)\n"
 	"  -h, --help             print this\n";
@@ -131,7 +131,7 @@ exec_parse(struct exec_options *o, int argc, char **argv)
 	o->env[o->process.n_env++] =
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	optind = 0;
-	while ((opt = getopt_long(argc, argv, "+ptie:w:u:c:h", exec_options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "+tie:w:u:c:h", exec_options, NULL)) != -1) {
 		if (opt == 't') {
 			o->process.terminal = true;
 		} else if (opt == 'i') {

@@ -30,7 +30,9 @@ static const char ps_usage[] =
 static const char inspect_usage[] =
 	"usage: tatamictl inspect NAME\n"
 	"Prints what is known of a VM and its containers as a JSON object: the state, with exit\n"
-	"codes, and the requests that created the containers, with their OCI specs.\n";
+	"codes, and the requests that created the containers, with their OCI specs.\n"
+	"\n"
+	"  -h, --help  print this\n";
 static const char stats_usage[] =
 	"usage: tatamictl stats [-c CONTAINER] [--json] [--timeout SECONDS] NAME[/CONTAINER]\n"
 	"Prints processor time, memory and tasks of a container of VM NAME.\n"
@@ -120,7 +122,7 @@ cmd_ps(int argc, char **argv)
 static json_t *
 ps_describe(const struct vm_state *s)
 {
-	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "name", s->name, "state",
+	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I}", "name", s->name, "state",
 			      state_word(s), "pod", s->pod, "address", s->address, "rootfs",
 			      json_from_text(s->rootfs), "command", json_from_text(s->command),
 			      "monitor", (json_int_t)s->monitor, "started", (json_int_t)s->started);
@@ -209,9 +211,11 @@ cmd_inspect(int argc, char **argv)
 	json_t *j, *c;
 	size_t i;
 
-	if (argc != 2 || is_help(argv[1])) {
-		(void)fprintf(argc == 2 ? stdout : stderr, "%s", inspect_usage);
-		return argc == 2 ? 0 : EXIT_USAGE;
+	if (argc != 2 || wants_help(argc, argv)) {
+		bool is_asked = wants_help(argc, argv);
+
+		(void)fprintf(is_asked ? stdout : stderr, "%s", inspect_usage);
+		return is_asked ? 0 : EXIT_USAGE;
 	}
 	if (state_read(argv[1], &s, &err) < 0)
 		return ps_complain("inspect", &err);

@@ -18,9 +18,12 @@ static const struct {
 };
 
 bool
-is_help(const char *argument)
+wants_help(int argc, char *const *argv)
 {
-	return strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0;
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return true;
+	return false;
 }
 
 int

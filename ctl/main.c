@@ -67,7 +67,14 @@ main_end(int code)
 int
 main(int argc, char **argv)
 {
+	static char help[] = "--help";
+
 	io_open_standard();
+	/* As `COMMAND --help`. */
+	if (argc == 3 && strcmp(argv[1], "help") == 0) {
+		argv[1] = argv[2];
+		argv[2] = help;
+	}
 	if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 			  strcmp(argv[1], "help") == 0)) {
 		print_help(stdout);

@@ -105,6 +105,3 @@ inherits_on_terminal()
 	ctl rm -f nine && nothing_left && return $status
 }
 passes_on_terminal 'exec inherits the environment on a terminal' inherits_on_terminal
-for command in run boot pod ps attach plug unplug detach cp exec logs stats inspect wait stop rm rpc; do
-	passes "$command -h" code 0 ctl $command -h
-done

@@ -177,8 +177,73 @@ if test -r /dev/kvm && test -w /dev/kvm && test "$(uname -m)" = "$(ctl check --j
 	passes_on_terminal 'KVM is tried, and the reason for not using it is shown' kvm
 fi
 
+# ---- listings ----
+
+odd_names()
+{
+	local odd=$scratch/$'odd"\377\n' list
+	mkdir -p "$odd"
+	boot --rootfs "$odd" --name odd -- sh -c 'echo "a  b"; sleep 1000' >/dev/null || return 1
+	for list in 'ps -a' 'inspect odd'; do
+		# shellcheck disable=SC2086
+		ctl ${list/ps/ps --json} | jq -e 'if type == "array" then .[0] else . end | (.rootfs | endswith("odd\"\ufffd\n")) and (.command | contains("a  b"))' >/dev/null || { ctl ${list/ps/ps --json}; return 1; }
+	done
+	ctl rm -f odd && nothing_left
+}
+passes 'ps --json and inspect of a VM with odd names' odd_names
+images()
+{
+	local digest=sha256:$(printf '%064d' 7) images=$scratch/cache/tatami/images
+	mkdir -p "$images/${digest/:/-}" "$images/sources"
+	echo disk >"$images/${digest/:/-}/root.img"
+	printf 'key\n%s\nan, odd\377name\n' "$digest" >"$images/sources/1"
+	printf 'key\n%s\nanother\n' "$digest" >"$images/sources/2"
+	test "$(ctl images --json | jq -c '.[] | [.digest, (.names | sort)]')" = "[\"$digest\",[\"an, odd"$'\xef\xbf\xbd'"name\",\"another\"]]" || { ctl images --json; return 1; }
+	prints "$digest" ctl images -q && ctl images | grep -q 'another'
+}
+passes 'images: --json, -q' images
+methods() { test "$(ctl rpc --list --json | jq -r '.[] | select(.method == "Check") | .service, .response')" = $'grpc.Health\ngrpc.HealthCheckResponse'; }
+passes 'rpc --list --json' methods
+
+# ---- time limits of commands ----
+
+limits()
+{
+	FAKE_HANG=ExecProcess boot --name slow >/dev/null && fails_alive 'timed out' ctl exec --timeout 1 slow -- true && ctl rm -f slow || return 1
+	FAKE_HANG=StatsContainer boot --name slow >/dev/null && fails_alive 'timed out' ctl stats --timeout 1 slow && ctl rm -f slow || return 1
+	FAKE_HANG=DestroySandbox boot --name slow -- sh -c 'trap "" TERM; while :; do sleep 0.1; done' >/dev/null && ctl stop --timeout 1 slow && test "$(ctl ps -a --json | jq -r ".[].state")" = failed && ctl rm slow && nothing_left
+}
+passes '--timeout of exec, stats and stop' limits
+
 # ---- help ----
 
-for command in check console shell images pull rmi; do
-	passes "$command -h" code 0 ctl $command -h
+commands=$(ctl --help | sed -n 's/^  \([a-z]*\) .*/\1/p')
+# helps COMMAND: on standard output, also after other arguments
+helps()
+{
+	local word
+	for word in -h --help; do
+		ctl "$1" $word >"$scratch/out" 2>"$scratch/err" || { echo "exit code $?: $1 $word"; return 1; }
+		test ! -s "$scratch/err" && grep -qi "^usage: tatamictl " "$scratch/out" || { cat "$scratch/err" "$scratch/out"; return 1; }
+		grep -q -- '-h, --help' "$scratch/out" || { echo "no --help in the help"; return 1; }
+	done
+	ctl help "$1" | cmp - "$scratch/out"
+}
+for command in $commands; do
+	passes "$command -h, --help" helps "$command"
 done
+passes 'inspect NAME -h' code 0 ctl inspect name -h
+passes 'an unknown option' code 2 ctl inspect --nonsense name
+
+# meanings: each letter is short for one option in all commands, and for two where the peers' are
+meanings()
+{
+	local command
+	for command in $commands; do
+		ctl "$command" --help | grep -oE '(^|[ ,])-[a-z], --[a-z-]+' | sed 's/^[ ,]*//'
+	done | sort -u >"$scratch/letters"
+	# docker, kubectl and crictl have these as well
+	grep -vE '^-(t, --timestamps|f, --force|c, --containers|a, --archive)$' "$scratch/letters" | cut -c 1-2 | uniq -d >"$scratch/twice"
+	test ! -s "$scratch/twice" || { cat "$scratch/letters"; return 1; }
+}
+passes 'a letter stands for the same option in each command' meanings

@@ -11,7 +11,7 @@ containers=/run/kata-containers/shared/containers
 volume=/run/kata-containers/sandbox/storage/vol
 
 # look SCRIPT: runs a shell that sees the whole guest
-look() { ctl exec -p files -- sh -c "cd $guest && { $1; }"; }
+look() { ctl exec --privileged files -- sh -c "cd $guest && { $1; }"; }
 
 # copy PATH MODE SIZE OFFSET DATA [FIELDS]: one CopyFile
 copy()

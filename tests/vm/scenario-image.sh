@@ -119,7 +119,7 @@ created()
 }
 
 # look COMMAND: in the root of the guest
-look() { ctl exec -p puller -- sh -c "cd /hostproc/1/root && $1"; }
+look() { ctl exec --privileged puller -- sh -c "cd /hostproc/1/root && $1"; }
 state()
 {
 	look "cut -d' ' -f5,9- /hostproc/1/mountinfo; ls -A .$run; ls -A sys/fs/cgroup/pods

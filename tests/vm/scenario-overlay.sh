@@ -65,7 +65,7 @@ started()
 }
 
 # look COMMAND: in the root of the guest
-look() { ctl exec -p overlay -- sh -c "cd /hostproc/1/root && $1"; }
+look() { ctl exec --privileged overlay -- sh -c "cd /hostproc/1/root && $1"; }
 state() { look "cut -d' ' -f5,9- /hostproc/1/mountinfo; ls -A .$run; ls /hostproc/1/fd sys/block"; }
 as_before()
 {

@@ -114,7 +114,7 @@ disk()
 }
 
 # look COMMAND: in the root of the guest
-look() { ctl exec -p main -- sh -c "cd /hostproc/1/root && $1"; }
+look() { ctl exec --privileged main -- sh -c "cd /hostproc/1/root && $1"; }
 # state FILE: notes what a container must not leave: mounts, files of the agent, disks, cgroups,
 # processes; and, as FILE.amounts, what it may take temporarily: memory, and open files of init and agent
 # shellcheck disable=SC2016

@@ -79,7 +79,7 @@ keys_change()
 	echo "version 42" >"$dir/..v41/new" && chmod 0640 "$dir/..v41/new" && ln -s ..data/new "$dir/new" && rm "$dir/c" "$dir/..v41/c" || return 1
 	within 10 is $'..data ..v41 a b new\n640' in_guest "$1" || { in_guest "$1"; return 1; }
 }
-in_guest() { ctl exec -p watch -- sh -c "cd /hostproc/1/root$(watchable "$1")/probe-$1-cfg && echo \$(ls -A) && stat -L -c %a new" 2>&1; }
+in_guest() { ctl exec --privileged watch -- sh -c "cd /hostproc/1/root$(watchable "$1")/probe-$1-cfg && echo \$(ls -A) && stat -L -c %a new" 2>&1; }
 
 follower() { ctl exec watch -- sh -c 'for d in /hostproc/[0-9]*; do test "$(cat $d/comm 2>/dev/null)" != kata-follow || echo ${d##*/}; done'; }
 followers() { follower | wc -l; }
@@ -91,7 +91,7 @@ cost()
 	test "$(followers)" = 1 || { echo "$(followers) workers"; return 1; }
 	# The worker looks more often for 3 s after a change.
 	sleep 8
-	what=$(ctl exec -p watch -- sh -c 'p='"$(follower) at=$(watchable "$1")"'
+	what=$(ctl exec --privileged watch -- sh -c 'p='"$(follower) at=$(watchable "$1")"'
 		look() { awk "/ctxt_switches/ { n += \$2 } END { print n }" /hostproc/$p/status; cut -d" " -f1 /hostproc/$p/schedstat; }
 		set -- $(look); sleep 20; set -- "$@" $(look)
 		echo $(($3 - $1)) wake-ups, $((($4 - $2) / 1000)) us of processor time in 20 s, for $(ls -d /hostproc/1/root$at/*-cfg | wc -l) volumes') || return 1
@@ -191,7 +191,7 @@ nothing_left()
 {
 	within 10 is 0 followers || return 1
 	test "$(guest_mounts)" = "$mounts_before" || { guest_mounts | diff - <(echo "$mounts_before"); return 1; }
-	ctl exec -p watch -- sh -c "cd /hostproc/1/root$containers && ! ls -d watchable/* && ! ls -d passthrough"
+	ctl exec --privileged watch -- sh -c "cd /hostproc/1/root$containers && ! ls -d watchable/* && ! ls -d passthrough"
 }
 
 # The other kernel may have run in this lane before.
