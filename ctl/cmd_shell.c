@@ -27,6 +27,10 @@
 /* The agent's question for the size of the window, which is answered here: not each terminal does,
  * and a file would keep it. */
 #define WINDOW_QUERY "\033[18t"
+/* Ctrl-D, the end of input on a terminal; and the time after which the next program that reads gets
+ * one. vhost-device-vsock 0.3.0 closes a connection that is shut down in one direction. */
+#define INPUT_END    4
+#define INPUT_END_MS 500
 /* Ctrl-], which ends the session of a guest that does not answer */
 #define END_KEY 0x1d
 
@@ -54,6 +58,7 @@ struct shell {
 static int shell_parse(struct shell *s, int argc, char **argv);
 static int shell_connect(struct shell *s, struct error *err);
 static int shell_relay(struct shell *s, int signals, struct error *err);
+static int shell_end_input(const struct shell *s, struct error *err);
 static int shell_read_input(struct shell *s, bool *is_over, struct error *err);
 static int shell_read_output(struct shell *s, bool *is_over, struct error *err);
 static int shell_send_window(const struct shell *s, struct error *err);
@@ -169,9 +174,14 @@ shell_relay(struct shell *s, int signals, struct error *err)
 	if (shell_send_window(s, err) < 0)
 		return -1;
 	while (!is_over) {
+		int n;
+
 		p[INPUT].fd = s->in_ended ? -1 : STDIN_FILENO;
-		if (poll(p, N, -1) < 0 && errno != EINTR)
+		n = poll(p, N, s->in_ended ? INPUT_END_MS : -1);
+		if (n < 0 && errno != EINTR)
 			return error_sys(err, "failed to wait for input and output");
+		if (n == 0 && shell_end_input(s, err) < 0)
+			return -1;
 		if (p[PEER].revents && shell_read_output(s, &is_over, err) < 0)
 			return -1;
 		if (!is_over && p[INPUT].fd >= 0 && p[INPUT].revents &&
@@ -212,6 +222,14 @@ shell_send(const struct shell *s, const char *data, size_t n, struct error *err)
 }
 
 static int
+shell_end_input(const struct shell *s, struct error *err)
+{
+	const char key = INPUT_END;
+
+	return shell_send(s, &key, 1, err);
+}
+
+static int
 shell_read_input(struct shell *s, bool *is_over, struct error *err)
 {
 	char data[CHUNK], *end;
@@ -220,10 +238,8 @@ shell_read_input(struct shell *s, bool *is_over, struct error *err)
 	if (n < 0 && io_is_for_now(errno))
 		return 0;
 	if (n <= 0) {
-		/* The shell reads the end of its input. */
 		s->in_ended = true;
-		(void)shutdown(s->fd, SHUT_WR);
-		return 0;
+		return shell_end_input(s, err);
 	}
 	end = s->is_terminal ? memchr(data, END_KEY, (size_t)n) : NULL;
 	*is_over = end != NULL;
