@@ -84,6 +84,17 @@ skip()
 	echo "ok - $kernel $scenario: $1 # SKIP $2"
 }
 
+# ok_on_terminal NAME COMMAND...: as ok, if the user can open a terminal, which a devpts that was
+# mounted without ptmxmode leaves to root
+ok_on_terminal()
+{
+	if script -qc true /dev/null </dev/null >/dev/null 2>&1; then
+		ok "$@"
+	else
+		skip "$1" 'the user cannot open a terminal on this machine'
+	fi
+}
+
 # is WANT COMMAND...: the command succeeds and prints WANT
 is()
 {

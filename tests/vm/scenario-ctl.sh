@@ -278,7 +278,7 @@ client_gone()
 }
 
 ok 'make files' make_files
-ok 'a terminal: a shell, resizing, Ctrl-C, Ctrl-Z, vi, Ctrl-D, the exit code' tutorial
+ok_on_terminal 'a terminal: a shell, resizing, Ctrl-C, Ctrl-Z, vi, Ctrl-D, the exit code' tutorial
 if test "$(id -u)" = 0; then
 	ok 'run: virtio-fs is the default share; an NVDIMM' default_share
 else
@@ -290,7 +290,7 @@ if ok 'boot with a volume of each kind' boot ctl --share virtio-fs --rootfs "$ro
 	-v type=tmpfs,target=/tmpfs,size=8Mi,mode=750 -v type=hugepages,target=/huge,size=4Mi \
 	--device "$work/raw0.img:/dev/one" --device "type=scsi,source=$work/raw1.img,target=/dev/two,readonly"; then
 	ok 'pipes whose reader ends, a full disk' pipes
-	ok 'the client is killed, or its terminal is closed' client_gone
+	ok_on_terminal 'the client is killed, or its terminal is closed' client_gone
 	ok 'a directory' bound
 	ok 'a directory that is followed' config_changes
 	ok 'a disk on virtio-blk' writes blk /blk

@@ -109,12 +109,14 @@ documented()
 # Runs the command that was read, once all that belongs to it was.
 run_last()
 {
-	test -z "$command" || ok "$command" documented "$command" "$typed" ${patterns[@]+"${patterns[@]}"}
+	local ok=ok
+	test -z "$typed" || ok=ok_on_terminal
+	test -z "$command" || $ok "$command" documented "$command" "$typed" ${patterns[@]+"${patterns[@]}"}
 	command='' typed='' patterns=()
 }
 
 if ok 'a copy of the products' copy_products && ok 'no path of the cache in it' no_path_of_cache && ok 'make images' make_images && ok 'another user' hand_over; then
-	command=''
+	command='' typed=''
 	run_last
 	while IFS= read -r line; do
 		case $line in
