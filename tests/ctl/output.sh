@@ -310,6 +310,7 @@ pod()
 	metadata: {name: pair}
 	spec:
 	  restartPolicy: Never
+	  terminationGracePeriodSeconds: 1
 	  containers:
 	  - {name: one, image: any, command: [sh, -c, 'read -r x <$gate; echo out; echo err >&2; exit 3'], env: [{name: WHERE, value: first}], workingDir: /usr}
 	  - {name: two, image: any, stdin: true, tty: true, command: [sh], env: [{name: WHERE, value: second}]}

@@ -183,7 +183,7 @@ odd_names()
 {
 	local odd=$scratch/$'odd"\377\n' list
 	mkdir -p "$odd"
-	boot --rootfs "$odd" --name odd -- sh -c 'echo "a  b"; sleep 1000' >/dev/null || return 1
+	boot --rootfs "$odd" --name odd -- sh -c 'echo "a  b"; exec sleep 1000' >/dev/null || return 1
 	for list in 'ps -a' 'inspect odd'; do
 		# shellcheck disable=SC2086
 		ctl ${list/ps/ps --json} | jq -e 'if type == "array" then .[0] else . end | (.rootfs | endswith("odd\"\ufffd\n")) and (.command | contains("a  b"))' >/dev/null || { ctl ${list/ps/ps --json}; return 1; }
