@@ -23,12 +23,26 @@ result()	# ok|not WHAT
 	fi
 }
 
+# run_test COMMAND...: runs it in a subshell; sets $said to what it printed. What it has left running in
+# the background, as a test that fails may, is not waited for.
+run_test()
+{
+	local status=0
+	before_test
+	rm -f "$scratch/.said"
+	("$@") >"$scratch/.said" 2>&1 || status=$?
+	said=$(cat "$scratch/.said")
+	return $status
+}
+# what a program wants done before each test
+before_test() { :; }
+
 # passes WHAT COMMAND...: expects COMMAND to succeed.
 passes()
 {
 	local what=$1 said
 	shift
-	if said=$("$@" 2>&1); then
+	if run_test "$@"; then
 		result ok "$what"
 	else
 		printf '%s\n' "$said" | sed 's/^/# /'
@@ -41,7 +55,7 @@ refuses()
 {
 	local text=$1 what=$2 said
 	shift 2
-	if said=$("$@" 2>&1); then
+	if run_test "$@"; then
 		result not "accepted: $what"
 	elif [[ $said == *"$text"* ]]; then
 		result ok "refuses $what"

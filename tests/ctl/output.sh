@@ -188,7 +188,7 @@ passes 'attach --no-stdin, without -i' without_input
 # in_terminal COMMAND: in a pty, between two prints of its settings; the input of the pty is a FIFO
 in_terminal()
 {
-	rm -f "$scratch/keys" && mkfifo "$scratch/keys" && exec 9<>"$scratch/keys" || return 1
+	rm -f "$scratch/keys" "$scratch/typescript" && mkfifo "$scratch/keys" && exec 9<>"$scratch/keys" || return 1
 	script -qec "stty rows 31 cols 71; stty -a; $1; echo code \$?; stty -a" /dev/null >"$scratch/typescript" <"$scratch/keys" 9>&- &
 	pid=$!
 }

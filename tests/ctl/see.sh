@@ -90,6 +90,7 @@ shell()
 	printf 'stty size\nexit\n' | script -qec "stty rows 31 cols 71; exec $program shell sh" /dev/null >"$scratch/typescript" || { cat "$scratch/typescript"; return 1; }
 	said '31 71' "$scratch/typescript" || return 1
 	# Ctrl-]
+	rm "$scratch/typescript"
 	{ printf 'cat\n'; within 20 grep -q cat "$scratch/typescript" >/dev/null; printf '\035'; } | script -qec "exec $program shell sh" /dev/null >"$scratch/typescript"
 }
 passes_on_terminal 'shell: commands, end of input, size, Ctrl-]' shell
