@@ -34,7 +34,7 @@ run_test()
 	said=$(cat "$scratch/.said")
 	return $status
 }
-# what a program wants done before each test
+# before_test: a program redefines it to prepare each test
 before_test() { :; }
 
 # passes WHAT COMMAND...: expects COMMAND to succeed.
