@@ -573,9 +573,12 @@ serve_shell(int peer)
 	}
 	(void)write_full(peer, "\033[18t", 5);
 	in.to = in.terminal = out.from = master;
-	if (pthread_create(&thread, NULL, tunnel_run, &in) == 0)
+	if (pthread_create(&thread, NULL, tunnel_run, &in) == 0) {
 		(void)tunnel_run(&out);
+		(void)pthread_join(thread, NULL);
+	}
 	(void)waitpid(pid, &status, 0);
+	(void)close(master);
 }
 
 /* ---- connections ---- */
