@@ -54,11 +54,11 @@ stalled()
 	exec 7<>"$scratch/fifo"
 	"$program" run "${vm[@]}" -- yes >"$scratch/fifo" 2>"$scratch/err" 7>&- &
 	pid=$!
-	within 20 grep -qs ReadStdout "$calls" >/dev/null || return 1
-	within 20 is_full "$scratch/fifo" || return 1
+	within 60 grep -qs ReadStdout "$calls" >/dev/null || return 1
+	within 60 is_full "$scratch/fifo" || return 1
 	kill -TERM $pid
 	# The pipe is full, so that only reading it lets the end of the output through.
-	within 20 grep -q 'main 15' "$calls" || { kill -KILL $pid; return 1; }
+	within 60 grep -q 'main 15' "$calls" || { kill -KILL $pid; return 1; }
 	cat "$scratch/fifo" >"$scratch/read" 2>/dev/null 7>&- &
 	exec 7>&-
 	wait $pid || status=$?
@@ -113,7 +113,7 @@ thrice()
 	local i
 	for i in 1 2; do
 		kill -INT $pid
-		within 20 forwarded $i || return 1
+		within 60 forwarded $i || return 1
 	done
 	kill -INT $pid
 	ends 130 'interrupted 3 times'
@@ -185,7 +185,7 @@ killed_boot()
 	FAKE_BOOT=silent begin / "$1" "${vm[@]}" -- true || return 1
 	kill -KILL $pid
 	wait $pid
-	within 20 no_process >/dev/null || { pgrep -af "$scratch/bin/"; return 1; }
+	within 60 no_process >/dev/null || { pgrep -af "$scratch/bin/"; return 1; }
 	test "$1" = run || nothing_left
 }
 passes 'a killed boot leaves nothing' killed_boot boot
@@ -234,12 +234,12 @@ killed_exec()
 {
 	"$program" exec "$@" >"$scratch/out" 2>&1 &
 	pid=$!
-	within 20 sleeper "$number" || return 1
+	within 60 sleeper "$number" || return 1
 	kill -KILL $pid
 	wait $pid
 	true
 }
-hung_up() { number=$((RANDOM + 100000)); killed_exec box -- sleep $number && within 20 no_sleeper $number; }
+hung_up() { number=$((RANDOM + 100000)); killed_exec box -- sleep $number && within 60 no_sleeper $number; }
 passes 'a process ends when its client was killed' hung_up
 hung_up_kill()
 {
@@ -260,7 +260,7 @@ full_exec()
 {
 	number=$((RANDOM + 400000))
 	ctl exec box -- sh -c "echo x; exec sleep $number" >/dev/full 2>"$scratch/err"
-	test $? = 125 && within 20 no_sleeper $number
+	test $? = 125 && within 60 no_sleeper $number
 }
 passes 'exec >/dev/full' full_exec
 dead_vm()

@@ -31,7 +31,7 @@ passes 'exit code, log and request of a container are kept until rm' life
 stopped()
 {
 	booted two -- sh -c 'trap "exit 5" TERM; echo up; while :; do sleep 0.1; done' || return 1
-	within 20 logged two up && fails_alive 'VM two runs' ctl rm two && ctl stop two && prints 5 ctl wait two || return 1
+	within 60 logged two up && fails_alive 'VM two runs' ctl rm two && ctl stop two && prints 5 ctl wait two || return 1
 	prints up ctl logs two && ctl stop two && ctl rm two && prints '' ctl ps -aq && nothing_left
 }
 logged() { ctl logs "$1" | grep -q "$2"; }
@@ -81,7 +81,7 @@ dead()
 {
 	booted eight || return 1
 	kill -KILL "$(ctl ps --json | jq '.[0].monitor')"
-	within 20 is_state eight dead || { ctl ps -a; return 1; }
+	within 60 is_state eight dead || { ctl ps -a; return 1; }
 	fails_alive 'has no exit code' ctl wait eight && ctl stop eight && is_state eight failed && ctl rm eight && nothing_left
 }
 passes 'a VM whose monitor was killed' dead

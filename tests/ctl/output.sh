@@ -32,7 +32,7 @@ stall_begins()
 		booted stalled -- sh -c "read -r x <$gate; head -c 8000000 /dev/zero | tr '\\0' x; echo; exit 6" || return 1
 	"$program" attach stalled >"$scratch/stalled" 2>/dev/null </dev/null 8>&- &
 	echo $! >"$scratch/stalled_client"
-	within 20 attached stalled && go_on
+	within 60 attached stalled && go_on
 }
 # attached NAME: a client of the VM is connected; the second line is the listening socket's
 attached() { test "$(grep -c "$(run_dir "$1")/attach.sock" /proc/net/unix)" -ge "${2:-2}"; }
@@ -82,7 +82,7 @@ followed()
 	pid=$!
 	for n in 1500 3000 4500 6000 7500; do
 		echo $n >"$gate"
-		within 20 last_line $n >/dev/null || { tail -n 1 "$scratch/lines"; return 1; }
+		within 60 last_line $n >/dev/null || { tail -n 1 "$scratch/lines"; return 1; }
 	done
 	test -e "$(run_dir follow)/main.log.1" && ctl stop follow && wait $pid && seq 1 7500 | cmp - "$scratch/lines" && ctl rm follow
 }
@@ -90,7 +90,7 @@ last_line() { test "$(tail -n 1 "$scratch/lines")" = "$1"; }
 passes 'logs --follow through several files' followed
 since()
 {
-	booted since -- sh -c "echo old; read -r x <$gate; echo new" && within 20 logged since old || return 1
+	booted since -- sh -c "echo old; read -r x <$gate; echo new" && within 60 logged since old || return 1
 	sleep 1.1
 	go_on
 	prints 0 ctl wait since || return 1
@@ -121,10 +121,10 @@ full_dir()
 	mkdir -p "$scratch/full" && mount -t tmpfs -o size=512k,mode=700 tmpfs "$scratch/full" || return 1
 	export XDG_RUNTIME_DIR=$scratch/full
 	rm -f "$scratch/written"
-	booted full --log-size 4Mi -- sh -c "seq 1 100; read -r x <$gate; seq 101 30000; : >$scratch/written; read -r x <$gate; echo last; exit 4" && within 20 logged full '^100$' || return 1
+	booted full --log-size 4Mi -- sh -c "seq 1 100; read -r x <$gate; seq 101 30000; : >$scratch/written; read -r x <$gate; echo last; exit 4" && within 60 logged full '^100$' || return 1
 	cat /dev/zero >"$scratch/full/filler" 2>/dev/null
 	go_on
-	within 20 test -e "$scratch/written" && prints hello ctl exec full -- echo hello && test "$(stat -f -c %a "$scratch/full")" = 0 || { df "$scratch/full"; return 1; }
+	within 60 test -e "$scratch/written" && prints hello ctl exec full -- echo hello && test "$(stat -f -c %a "$scratch/full")" = 0 || { df "$scratch/full"; return 1; }
 	"$@"
 	go_on
 	prints 4 ctl wait full && ctl ps -a | grep -q 'exited (4)' || { ctl ps -a; return 1; }
@@ -154,7 +154,7 @@ attach_io()
 	# The input of the container outlives that of a client.
 	"$program" attach io >"$scratch/out" 2>"$scratch/err" < <(echo one) &
 	pid=$!
-	within 20 said 'out one' "$scratch/out" >/dev/null && kill -0 $pid || return 1
+	within 60 said 'out one' "$scratch/out" >/dev/null && kill -0 $pid || return 1
 	code_of 7 ctl attach io >"$scratch/out2" 2>"$scratch/err2" < <(printf 'two\nthree\n') || return 1
 	local status=0
 	wait $pid || status=$?
@@ -181,7 +181,7 @@ without_input()
 	booted closed -- sh -c "cat; read -r x <$gate; echo end" || return 1
 	"$program" attach --no-stdin closed >"$scratch/out" </dev/zero &
 	pid=$!
-	within 20 attached closed && go_on && wait $pid && test "$(cat "$scratch/out")" = end && ctl rm closed
+	within 60 attached closed && go_on && wait $pid && test "$(cat "$scratch/out")" = end && ctl rm closed
 }
 passes 'attach --no-stdin, without -i' without_input
 
@@ -193,7 +193,7 @@ in_terminal()
 	pid=$!
 }
 # types TEXT WANT: types, and waits for what the terminal shows
-types() { printf "$1" >&9 && within 20 said "$2" "$scratch/typescript" >/dev/null || { cat -v "$scratch/typescript"; return 1; }; }
+types() { printf "$1" >&9 && within 60 said "$2" "$scratch/typescript" >/dev/null || { cat -v "$scratch/typescript"; return 1; }; }
 # restored: the settings before and after are the same
 restored()
 {
@@ -209,7 +209,7 @@ terminal()
 	# Other keys.
 	in_terminal "$program attach --detach-keys ctrl-a,x tty" && types 'echo $((50 + 5))\n' 55 && types '\001x' 'detached from tty' && restored || return 1
 	# Ctrl-C goes to what runs on the terminal.
-	in_terminal "$program attach tty" && types 'sleep 1000\n' sleep && within 20 pgrep -f '^sleep 1000$' >/dev/null && types '\003echo $((60 + 6))\n' 66 && types 'exit 5\n' 'code 5' && restored || return 1
+	in_terminal "$program attach tty" && types 'sleep 1000\n' sleep && within 60 pgrep -f '^sleep 1000$' >/dev/null && types '\003echo $((60 + 6))\n' 66 && types 'exit 5\n' 'code 5' && restored || return 1
 	prints 5 ctl wait tty && ctl rm tty
 }
 passes_on_terminal 'attach: a terminal, its size, detach keys, Ctrl-C, exit code' terminal
@@ -229,7 +229,7 @@ signalled()
 	local status=0
 	"$program" attach --no-stdin killed >"$scratch/out" 2>"$scratch/err" &
 	pid=$!
-	within 20 attached killed || return 1
+	within 60 attached killed || return 1
 	kill "-$1" $pid
 	wait $pid || status=$?
 	test $status = "$2" && is_up killed || { echo "exit code $status after SIG$1"; return 1; }
@@ -240,7 +240,7 @@ client_killed()
 	booted killed -it -- sh -c "trap 'echo signal' HUP TERM INT; while :; do read -r x <$gate && echo \"\$x\"; done" || return 1
 	signalled KILL 137 && signalled TERM 130 && signalled HUP 130 || return 1
 	go_on
-	in_terminal "$program attach killed" && within 20 attached killed && kill -TERM "$(pgrep -f "^$program attach killed")" && types '' 'code 130' && restored || return 1
+	in_terminal "$program attach killed" && within 60 attached killed && kill -TERM "$(pgrep -f "^$program attach killed")" && types '' 'code 130' && restored || return 1
 	! ctl logs killed | grep signal || return 1
 	ctl rm -f killed
 }
@@ -250,7 +250,7 @@ passed_on()
 	booted signal -- sh -c "trap 'echo caught; exit 9' INT; while :; do sleep 0.1; done" || return 1
 	"$program" attach signal >"$scratch/out" 2>&1 &
 	pid=$!
-	within 20 attached signal || return 1
+	within 60 attached signal || return 1
 	# bash starts it with SIGINT ignored, which is no hindrance
 	kill -INT $pid
 	local status=0
@@ -264,7 +264,7 @@ attach_piped()
 	# shellcheck disable=SC2216
 	printf '\n' | ctl attach piped 2>"$scratch/err" | head -n 1 >"$scratch/read" &
 	pid=$!
-	within 20 logged piped '^1000$' && go_on || return 1
+	within 60 logged piped '^1000$' && go_on || return 1
 	wait $pid
 	test $? = 141 && test ! -s "$scratch/err" && is_up piped && go_on && prints 8 ctl wait piped && ctl rm piped
 }
@@ -274,10 +274,10 @@ stopped_client()
 	booted slow -- sh -c "read -r x <$gate; head -c 4000000 /dev/zero | tr '\\0' y; : >$scratch/ended; read -r x <$gate" || return 1
 	"$program" attach slow >"$scratch/out" </dev/null &
 	pid=$!
-	within 20 attached slow && kill -STOP $pid && go_on || return 1
-	within 20 logged slow y >/dev/null
+	within 60 attached slow && kill -STOP $pid && go_on || return 1
+	within 60 logged slow y >/dev/null
 	kill -CONT $pid
-	within 20 test -e "$scratch/ended" && go_on && wait $pid && test "$(wc -c <"$scratch/out")" = 4000000 && ctl rm slow
+	within 60 test -e "$scratch/ended" && go_on && wait $pid && test "$(wc -c <"$scratch/out")" = 4000000 && ctl rm slow
 }
 passes 'attach: a client that is stopped loses nothing' stopped_client
 attach_dead()
@@ -285,7 +285,7 @@ attach_dead()
 	booted dead -- sleep 1000 || return 1
 	"$program" attach dead >"$scratch/out" 2>"$scratch/err" </dev/null &
 	pid=$!
-	within 20 attached dead || return 1
+	within 60 attached dead || return 1
 	# shellcheck disable=SC2046
 	kill -KILL $(pgrep -f "^$scratch/bin/qemu.*$(run_dir dead)/")
 	local status=0
@@ -321,16 +321,16 @@ pod()
 	prints $'first\n/usr' ctl exec pair -- sh -c 'echo $WHERE; pwd' && prints second ctl exec pair/two -- sh -c 'echo $WHERE' && prints second ctl exec -c two pair -- sh -c 'echo $WHERE' || return 1
 	"$program" attach pair >"$scratch/out" 2>"$scratch/err" </dev/null &
 	pid=$!
-	within 20 attached pair && go_on || return 1
+	within 60 attached pair && go_on || return 1
 	local status=0
 	wait $pid || status=$?
 	test $status = 3 && test "$(cat "$scratch/out" "$scratch/err")" = $'out\nerr' || { echo "exit code $status"; cat "$scratch/err"; return 1; }
 	test "$(ctl logs pair/one 2>/dev/null)" = out && test "$(ctl logs -t -c one pair 2>&1 >/dev/null | grep -cE '^20[0-9-]+T[0-9:.]+Z err$')" = 1 || return 1
-	within 20 listed 'pair/one .*exited (3)' && listed 'pair/two .*up' && ctl inspect pair | jq -e '.containers | map(.request.OCI.Process.Args[0]) == ["sh", "sh"]' >/dev/null || { ctl ps -ac; return 1; }
+	within 60 listed 'pair/one .*exited (3)' && listed 'pair/two .*up' && ctl inspect pair | jq -e '.containers | map(.request.OCI.Process.Args[0]) == ["sh", "sh"]' >/dev/null || { ctl ps -ac; return 1; }
 	in_terminal "$program attach pair/two" && types 'echo $((70 + 7))\n' 77 && types '\020\021' 'detached from pair/two' && restored || return 1
 	ctl run --in pair --name extra -e WHERE=extra -- sh -c "echo in; read -r x <$gate; exit 4" >"$scratch/out" 2>&1 &
 	pid=$!
-	within 20 listed 'pair/extra .*up' && prints extra ctl exec pair/extra -- sh -c 'echo $WHERE' && go_on || return 1
+	within 60 listed 'pair/extra .*up' && prints extra ctl exec pair/extra -- sh -c 'echo $WHERE' && go_on || return 1
 	status=0
 	wait $pid || status=$?
 	test $status = 4 && listed 'pair/extra .*exited (4)' && ctl run --rm --in pair --name brief -- true && ! listed pair/brief && listed pair/two && ! ctl ps -c | grep -q pair/one && ctl rm -f pair
@@ -350,7 +350,7 @@ passes 'records of added containers are limited in number' many
 
 removed()
 {
-	booted gone --rm -- sh -c "read -r x <$gate; exit 3" && is_up gone && go_on && within 20 test ! -e "$(run_dir gone)" && prints stalled ctl ps -aq &&
+	booted gone --rm -- sh -c "read -r x <$gate; exit 3" && is_up gone && go_on && within 60 test ! -e "$(run_dir gone)" && prints stalled ctl ps -aq &&
 		boot --rm --name gone -- sleep 1000 >/dev/null && ctl stop gone && test ! -e "$(run_dir gone)"
 }
 passes 'boot --rm' removed

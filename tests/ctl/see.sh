@@ -34,16 +34,16 @@ passes 'no progress in a file' progress_in_file
 progress_killed()
 {
 	FAKE_BOOT=silent script -qec "exec $program run ${vm[*]} -- true" /dev/null >"$scratch/typescript" </dev/null &
-	within 20 grep -qs 'booting the kernel' "$scratch/typescript" || return 1
+	within 60 grep -qs 'booting the kernel' "$scratch/typescript" || return 1
 	pid=$(pgrep -of "^$program run")
 	kill -KILL "$pid"
 	wait $!
 	# shellcheck disable=SC2009
-	within 20 no_program >/dev/null || { pgrep -af "^$program"; return 1; }
+	within 60 no_program >/dev/null || { pgrep -af "^$program"; return 1; }
 	nothing_left_running
 }
 no_program() { ! pgrep -f "^$program run" >/dev/null; }
-nothing_left_running() { within 20 no_process >/dev/null; rm -f "$calls"; }
+nothing_left_running() { within 60 no_process >/dev/null; rm -f "$calls"; }
 passes_on_terminal 'the line of progress ends with a killed run' progress_killed
 
 # ---- time limits ----
@@ -72,9 +72,9 @@ console()
 	prints $'more\nlast' ctl console -n 2 con && prints $'listening on vsock\nmore\nlast' ctl console --tail 9 con || return 1
 	ctl console -f con >"$scratch/out" 2>&1 &
 	local follower=$!
-	within 20 said last "$scratch/out" >/dev/null || return 1
+	within 60 said last "$scratch/out" >/dev/null || return 1
 	printf ' line\n' >>"$(run_dir con)/console.log"
-	within 20 said 'last line' "$scratch/out" >/dev/null && ctl stop con && wait $follower && prints 'last line' ctl console -n 1 con
+	within 60 said 'last line' "$scratch/out" >/dev/null && ctl stop con && wait $follower && prints 'last line' ctl console -n 1 con
 }
 passes 'console' console
 passes 'rm of the VM' code 0 ctl rm -f con
@@ -91,7 +91,7 @@ shell()
 	said '31 71' "$scratch/typescript" || return 1
 	# Ctrl-]
 	rm "$scratch/typescript"
-	{ printf 'cat\n'; within 20 grep -q cat "$scratch/typescript" >/dev/null; printf '\035'; } | script -qec "exec $program shell sh" /dev/null >"$scratch/typescript"
+	{ printf 'cat\n'; within 60 grep -q cat "$scratch/typescript" >/dev/null; printf '\035'; } | script -qec "exec $program shell sh" /dev/null >"$scratch/typescript"
 }
 passes_on_terminal 'shell: commands, end of input, size, Ctrl-]' shell
 resized()
@@ -100,7 +100,7 @@ resized()
 	script -qec "stty rows 20 cols 60; echo \$\$ >$scratch/shell.pid; tty >$scratch/shell.tty; exec $program shell sh" /dev/null >"$scratch/typescript" <"$scratch/keys" &
 	exec 7>"$scratch/keys"
 	echo 'echo $((1 + 1))ready' >&7
-	within 20 grep -q 2ready "$scratch/typescript" >/dev/null || return 1
+	within 60 grep -q 2ready "$scratch/typescript" >/dev/null || return 1
 	stty rows 33 cols 77 -F "$(cat "$scratch/shell.tty")"
 	echo 'until test "$(stty size)" = "33 77"; do sleep 0.1; done; exit' >&7
 	wait $!
