@@ -64,6 +64,15 @@ programs_start(struct programs *p, enum program_slot slot, const char *name, str
 	return 0;
 }
 
+void
+programs_spare(struct programs *p, enum program_slot slot)
+{
+	struct program *program = &p->list[slot];
+
+	program->is_spare = true;
+	(void)epoll_ctl(p->end_fd, EPOLL_CTL_DEL, program->pidfd, NULL);
+}
+
 static bool
 programs_reap(struct program *program, int timeout_ms)
 {
@@ -191,7 +200,8 @@ programs_have_ended(struct programs *p, struct error *why)
 	for (size_t i = 0; i < PROGRAMS_MAX; i++) {
 		struct program *program = &p->list[i];
 
-		if (i == PROGRAM_QEMU || i == PROGRAM_MKE2FS || !programs_reap(program, 0))
+		if (i == PROGRAM_QEMU || i == PROGRAM_MKE2FS || !programs_reap(program, 0) ||
+		    program->is_spare)
 			continue;
 		helper_ended = true;
 		helper_failed |= program->status != 0;
@@ -222,7 +232,7 @@ programs_have_failed(const struct programs *p)
 	for (size_t i = 0; i < PROGRAMS_MAX; i++) {
 		const struct program *program = &p->list[i];
 
-		if (i != PROGRAM_MKE2FS && program->has_ended &&
+		if (i != PROGRAM_MKE2FS && program->has_ended && !program->is_spare &&
 		    (program->status != 0 || !qemu_ended))
 			return true;
 	}

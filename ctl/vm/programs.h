@@ -26,6 +26,8 @@ struct program {
 	pid_t pid;
 	int pidfd;
 	bool has_ended;
+	/* the VM does without it: programs_spare() */
+	bool is_spare;
 	/* length of the beginning of the log, which is the command line */
 	off_t said;
 	/* as of waitpid(2), once it has ended */
@@ -45,6 +47,9 @@ void programs_init(struct programs *p, const char *dir);
 /* Starts a program, whose log is DIR/NAME.log. Releases the arguments. Returns 0, or -1 and err. */
 int programs_start(struct programs *p, enum program_slot slot, const char *name, struct argv *a,
 		   int pass_fd, struct error *err);
+
+/* The VM outlives this program, which is no longer watched. */
+void programs_spare(struct programs *p, enum program_slot slot);
 
 /* Waits until a program has created its socket DIR/SOCKET_NAME. Returns -1 and err if it ended, or
  * took too long. */

@@ -53,6 +53,8 @@ struct vm_share {
 	/* directory, or image of a disk */
 	char path[PATH_MAX];
 	bool readonly;
+	/* nothing that tatamictl makes uses it: the VM outlives its server */
+	bool is_spare;
 	/* filled in by vm_start or vm_plug_disks: the mount tag, or the disk's address in the
 	 * protocol */
 	char tag[32];

@@ -140,6 +140,14 @@ helper_killed()
 }
 passes 'vhost-device-vsock dies under run' helper_killed vhost-device-vsock vhost-device-vsock
 passes 'virtiofsd dies under run' helper_killed virtiofsd virtiofsd-0 --share virtio-fs --virtiofsd "$scratch/bin/virtiofsd"
+# Nothing in the VM needs a share that is only attached.
+spare_killed()
+{
+	begin ReadStdout run "${vm[@]}" --attach "virtio-fs:$scratch" --virtiofsd "$scratch/bin/virtiofsd" -- sh -c 'while test ! -e "$0"; do sleep 0.05; done; exit 3' "$scratch/goes-on" || return 1
+	kill -KILL "$(helper virtiofsd)" && within 60 gone virtiofsd && touch "$scratch/goes-on" && code 3 wait $pid && nothing_left
+}
+gone() { ! helper "$1" >/dev/null; }
+passes 'the virtiofsd of an attached share dies under run' spare_killed
 killed_in_call()
 {
 	FAKE_HANG=CreateContainer begin CreateContainer run "${vm[@]}" -- true || return 1
