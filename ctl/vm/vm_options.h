@@ -53,8 +53,6 @@ struct vm_share {
 	/* directory, or image of a disk */
 	char path[PATH_MAX];
 	bool readonly;
-	/* nothing that tatamictl makes uses it: the VM outlives its server */
-	bool is_spare;
 	/* filled in by vm_start or vm_plug_disks: the mount tag, or the disk's address in the
 	 * protocol */
 	char tag[32];
@@ -65,6 +63,8 @@ struct vm_share {
 	/* bytes of a scratch disk, 0: not one. vm_start makes a file without a name, which has an
 	 * empty file system, and fills in path. */
 	unsigned long long scratch;
+	/* nothing that tatamictl makes uses it: the VM outlives its server */
+	bool is_spare;
 };
 
 struct vm_options {
