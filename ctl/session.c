@@ -69,8 +69,8 @@ struct relay {
 	struct session *s;
 	struct sink out, err;
 	bool exited;
-	/* the pending calls of WriteStdin and WaitProcess, 0: none */
-	uint32_t write_call, wait_call;
+	/* the pending calls of WriteStdin, TtyWinResize and WaitProcess, 0: none */
+	uint32_t write_call, window_call, wait_call;
 	bool in_ended;
 	/* the last byte of input does not end a line */
 	bool is_in_line;
@@ -105,6 +105,7 @@ static void session_end_input(struct relay *r);
 static size_t session_pass_keys(struct relay *r, const unsigned char *typed, size_t n);
 static void session_on_signal(struct relay *r, int fd);
 static void session_send_signal(struct relay *r, int sig, bool all);
+static void session_on_window(void *data, ProtobufCMessage *reply, const struct error *failure);
 static void session_send_window(struct relay *r);
 static void session_start_wait(struct relay *r);
 
@@ -254,7 +255,8 @@ session_loop(struct relay *r, int sigfd)
 		session_go_on(&r->out);
 		session_go_on(&r->err);
 		p[CLIENT].events = ttrpc_client_events(r->s->client);
-		p[INPUT].fd = r->in_ended || r->write_call ? -1 : r->s->in;
+		/* What is typed finds the size of the window: agents may answer out of order. */
+		p[INPUT].fd = r->in_ended || r->write_call || r->window_call ? -1 : r->s->in;
 		p[OUT].fd = r->out.data ? r->out.fd : -1;
 		p[ERR].fd = r->err.data ? r->err.fd : -1;
 		p[FEED].fd = r->s->feed_fd > 0 && !r->out.data && !r->err.data ? r->s->feed_fd : -1;
@@ -304,7 +306,8 @@ session_loop(struct relay *r, int sigfd)
 static void
 session_forget_calls(struct relay *r)
 {
-	const uint32_t calls[] = { r->out.call, r->err.call, r->write_call, r->wait_call };
+	const uint32_t calls[] = { r->out.call, r->err.call, r->write_call, r->window_call,
+				   r->wait_call };
 
 	for (size_t i = 0; i < ARRAY_LEN(calls); i++)
 		if (calls[i])
@@ -685,7 +688,19 @@ session_send_window(struct relay *r)
 	q.exec_id = (char *)(uintptr_t)r->s->exec_id;
 	q.row = ws.ws_row;
 	q.column = ws.ws_col;
-	(void)session_call(r, "TtyWinResize", &q.base, session_ignore_reply, NULL);
+	/* The last one counts. */
+	if (r->window_call)
+		ttrpc_client_forget(r->s->client, r->window_call);
+	r->window_call = session_call(r, "TtyWinResize", &q.base, session_on_window, r);
+}
+
+static void
+session_on_window(void *data, ProtobufCMessage *reply, const struct error *failure)
+{
+	struct relay *r = data;
+
+	r->window_call = 0;
+	session_ignore_reply(NULL, reply, failure);
 }
 
 /* ---- the end ---- */

@@ -427,6 +427,8 @@ serve_process(struct call *c, const char *method, ProtobufCMessage *q)
 			.ws_col = (unsigned short)((Grpc__TtyWinResizeRequest *)q)->column
 		};
 
+		/* Later than a call that is made at the same time. */
+		(void)usleep(50000);
 		(void)ioctl(p->fds[0], TIOCSWINSZ, &ws);
 		reply_empty(c);
 	} else {
