@@ -255,7 +255,7 @@ session_loop(struct relay *r, int sigfd)
 		session_go_on(&r->out);
 		session_go_on(&r->err);
 		p[CLIENT].events = ttrpc_client_events(r->s->client);
-		/* What is typed finds the size of the window: agents may answer out of order. */
+		/* Input waits for the size of the window: agents may serve two calls at once. */
 		p[INPUT].fd = r->in_ended || r->write_call || r->window_call ? -1 : r->s->in;
 		p[OUT].fd = r->out.data ? r->out.fd : -1;
 		p[ERR].fd = r->err.data ? r->err.fd : -1;
