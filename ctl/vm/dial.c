@@ -4,13 +4,15 @@
  * shows that it listens.
  *
  *	dial_wait_driver(): QMP: the guest's driver has taken over the vsock device
- *	       | a QEMU older than 7.2
- *	       +-> dial_wait_word(): the console shows that the agent listens, or a delay
+ *	dial_wait_word(): the console shows that the agent listens, or a delay: a short one if the
+ *	                  driver is known to be there, long with a QEMU older than 7.2
  *	dial_try(): connect and call Check, again after a moment if nothing listens
  *
  * Connecting earlier is harmful: while no driver serves the device, vhost-device-vsock (0.3.0)
- * queues junk for the guest, and may never answer again. It crashes on a reply to a peer that has
- * closed: an attempt ends only when it is answered.
+ * queues junk for the guest, and may never answer again. It learns of the driver a moment after
+ * QEMU, and the guest drops what arrives before its sockets are there: hence the short delay. It
+ * crashes on a reply to a peer that has closed: an attempt ends when it is answered, or long after
+ * any answer is due.
  */
 #include "ctl/vm/dial.h"
 
@@ -43,15 +45,18 @@
 /* Console messages that are waited for if QEMU does not tell about the driver. */
 #define AGENT_LISTENS "listening on vsock"
 #define AGENT_STARTED "the agent is started"
-/* delay before connecting to an agent that does not log that it listens */
+/* delay before connecting to an agent that does not log that it listens: behind a driver that is
+ * there, otherwise */
+#define SETTLE_MS  500
 #define STARTED_MS 3000
 /* delay before connecting if the console shows neither message */
 #define SILENT_MS 20000
 #define RETRY_MS  500
 /* time between the end of a connection and that of its VM */
 #define GONE_MS 2000
-/* limit of one attempt */
-#define CHECK_MS 30000
+/* limits of one attempt */
+#define CONNECT_MS 20000
+#define CHECK_MS   30000
 
 /* State of waiting for a boot. */
 struct wait {
@@ -120,7 +125,7 @@ dial_connect(struct wait *w, struct error *err)
 
 	progress_step("booting the kernel");
 	if (address_parse(w->vm->address, &address, err) < 0 || dial_open(w, err) < 0 ||
-	    dial_wait_driver(w, err) < 0 || (!w->has_driver && dial_wait_word(w, err) < 0))
+	    dial_wait_driver(w, err) < 0 || dial_wait_word(w, err) < 0)
 		return NULL;
 	progress_step("waiting for the agent to answer");
 	for (;;) {
@@ -256,13 +261,15 @@ static int
 dial_wait_word(struct wait *w, struct error *err)
 {
 	/* Without a time limit, the guest may be stopped in a debugger for as long as it takes. */
-	uint64_t limit = w->end_ns == DEADLINE_NEVER ? DEADLINE_NEVER : deadline_in(SILENT_MS);
+	uint64_t limit = w->has_driver                 ? deadline_in(SETTLE_MS)
+			 : w->end_ns == DEADLINE_NEVER ? DEADLINE_NEVER
+						       : deadline_in(SILENT_MS);
 
 	for (;;) {
 		bool started = w->started;
 
 		dial_look(w);
-		if (w->started && !started)
+		if (w->started && !started && !w->has_driver)
 			limit = deadline_in(STARTED_MS);
 		if (w->listens || deadline_is_over(limit))
 			return 0;
@@ -277,7 +284,8 @@ dial_try(struct wait *w, const struct address *address, struct error *err)
 	Grpc__CheckRequest q = GRPC__CHECK_REQUEST__INIT;
 	struct ttrpc_client *client = NULL;
 	int left = deadline_left_ms(w->end_ns);
-	int fd = address_connect_unless(address, left, w->stop_fd, err);
+	int fd = address_connect_unless(address, left >= 0 && left < CONNECT_MS ? left : CONNECT_MS,
+					w->stop_fd, err);
 
 	if (fd >= 0)
 		client = ttrpc_client_new(fd, err);
