@@ -4,12 +4,10 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "ctl/commands.h"
@@ -17,7 +15,6 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/parse.h"
-#include "lib/sys.h"
 
 #define CHUNK (64u << 10)
 
@@ -40,8 +37,7 @@ struct console {
 
 static int console_parse(struct console *c, int argc, char **argv);
 static int console_skip(const struct console *c, struct error *err);
-static int console_copy(const struct console *c, struct error *err);
-static int console_follow(const struct console *c, const struct vm_state *state, struct error *err);
+static int console_copy(void *console, struct error *err);
 
 int
 cmd_console(int argc, char **argv)
@@ -64,7 +60,8 @@ cmd_console(int argc, char **argv)
 	if (r == 0)
 		r = console_skip(&c, &err);
 	if (r == 0)
-		r = c.follow ? console_follow(&c, &state, &err) : console_copy(&c, &err);
+		r = c.follow ? state_follow(&state, console_copy, &c, &err)
+			     : console_copy(&c, &err);
 	close_fd(&c.fd);
 	if (r == 0)
 		return 0;
@@ -133,8 +130,9 @@ console_skip(const struct console *c, struct error *err)
 
 /* Copies what the file has more than before. */
 static int
-console_copy(const struct console *c, struct error *err)
+console_copy(void *console, struct error *err)
 {
+	const struct console *c = console;
 	static char part[CHUNK];
 	ssize_t n;
 
@@ -142,33 +140,4 @@ console_copy(const struct console *c, struct error *err)
 		if (write_full(STDOUT_FILENO, part, (size_t)n) < 0)
 			return error_sys(err, "failed to write the console");
 	return n < 0 ? error_sys(err, "failed to read the console") : 0;
-}
-
-static int
-console_follow(const struct console *c, const struct vm_state *state, struct error *err)
-{
-	auto_close int monitor = sys_pidfd_open(state->monitor, 0);
-	auto_close int changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	bool is_alive = state_is_alive(state) && monitor >= 0;
-	struct pollfd p[] = { { .fd = changes, .events = POLLIN },
-			      { .fd = monitor, .events = POLLIN },
-			      { .fd = STDOUT_FILENO } };
-	char events[4096];
-
-	if (changes < 0 || inotify_add_watch(changes, state->dir, IN_MODIFY) < 0)
-		return error_sys(err, "failed to watch the console");
-	for (;;) {
-		if (console_copy(c, err) < 0)
-			return -1;
-		if (!is_alive)
-			return 0;
-		if (poll(p, ARRAY_LEN(p), -1) < 0 && errno != EINTR)
-			return error_sys(err, "failed to wait for the console");
-		/* The reader of this output has gone. */
-		if (p[2].revents & POLLERR)
-			return 0;
-		while (read(changes, events, sizeof(events)) > 0)
-			continue;
-		is_alive = p[1].revents == 0;
-	}
 }

@@ -8,11 +8,9 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,7 +22,6 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/parse.h"
-#include "lib/sys.h"
 
 #define CHUNK (64u << 10)
 
@@ -71,7 +68,7 @@ static int logs_parse(struct logs *l, int argc, char **argv);
 static int logs_open(struct logs *l, struct error *err);
 static int logs_count(struct logs *l, struct error *err);
 static int logs_copy(struct logs *l, struct error *err);
-static int logs_follow(struct logs *l, const struct vm_state *state, struct error *err);
+static int logs_copy_more(void *logs, struct error *err);
 static bool logs_parse_time(const char *text, char out[static LOG_TIME_LEN + 1]);
 
 int
@@ -95,7 +92,8 @@ cmd_logs(int argc, char **argv)
 	if (r == 0)
 		r = logs_count(&l, &err);
 	if (r == 0)
-		r = l.follow ? logs_follow(&l, &c.state, &err) : logs_copy(&l, &err);
+		r = l.follow ? state_follow(&c.state, logs_copy_more, &l, &err)
+			     : logs_copy(&l, &err);
 	for (unsigned int i = 0; i < l.n_fds; i++)
 		close_fd(&l.fds[i]);
 	free(l.rest);
@@ -386,30 +384,7 @@ logs_count(struct logs *l, struct error *err)
 }
 
 static int
-logs_follow(struct logs *l, const struct vm_state *state, struct error *err)
+logs_copy_more(void *logs, struct error *err)
 {
-	auto_close int monitor = sys_pidfd_open(state->monitor, 0);
-	auto_close int changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	bool is_alive = state_is_alive(state) && monitor >= 0;
-	struct pollfd p[] = { { .fd = changes, .events = POLLIN },
-			      { .fd = monitor, .events = POLLIN },
-			      { .fd = STDOUT_FILENO } };
-	char events[4096];
-
-	if (changes < 0 || inotify_add_watch(changes, state->dir, IN_MODIFY | IN_CREATE) < 0)
-		return error_sys(err, "failed to watch the log");
-	for (;;) {
-		if (logs_copy(l, err) < 0)
-			return -1;
-		if (!is_alive)
-			return 0;
-		if (poll(p, ARRAY_LEN(p), -1) < 0 && errno != EINTR)
-			return error_sys(err, "failed to wait for the log");
-		/* The reader of this output has gone. */
-		if (p[2].revents & POLLERR)
-			return 0;
-		while (read(changes, events, sizeof(events)) > 0)
-			continue;
-		is_alive = p[1].revents == 0;
-	}
+	return logs_copy(logs, err);
 }

@@ -735,7 +735,7 @@ options_fill_attached(struct run_options *o, struct error *err)
 		if (options_set_share(&o->vm.shares[o->vm.n_shares], o->attached[i].kind,
 				      o->attached[i].path, false, err) < 0)
 			return -1;
-		o->vm.shares[o->vm.n_shares].is_spare = true;
+		o->vm.shares[o->vm.n_shares].is_optional = true;
 		o->vm.n_shares++;
 	}
 	return 0;

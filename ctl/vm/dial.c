@@ -54,7 +54,8 @@
 #define RETRY_MS  500
 /* time between the end of a connection and that of its VM */
 #define GONE_MS 2000
-/* limits of one attempt */
+/* Limits of one attempt. Without --boot-timeout's limit there is none: a debugger may have stopped
+ * the guest. */
 #define CONNECT_MS 20000
 #define CHECK_MS   30000
 
@@ -284,13 +285,13 @@ dial_try(struct wait *w, const struct address *address, struct error *err)
 	Grpc__CheckRequest q = GRPC__CHECK_REQUEST__INIT;
 	struct ttrpc_client *client = NULL;
 	int left = deadline_left_ms(w->end_ns);
-	int fd = address_connect_unless(address, left >= 0 && left < CONNECT_MS ? left : CONNECT_MS,
-					w->stop_fd, err);
+	int fd = address_connect_unless(address, left < CONNECT_MS ? left : CONNECT_MS, w->stop_fd,
+					err);
 
 	if (fd >= 0)
 		client = ttrpc_client_new(fd, err);
 	if (client && dial_call(w->vm, client, &grpc__health__descriptor, "Check", &q.base,
-				left >= 0 && left > CHECK_MS ? CHECK_MS : left, true, err) == 0)
+				left > CHECK_MS ? CHECK_MS : left, true, err) == 0)
 		return client;
 	ttrpc_client_free(client);
 	return NULL;

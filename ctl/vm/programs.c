@@ -65,11 +65,11 @@ programs_start(struct programs *p, enum program_slot slot, const char *name, str
 }
 
 void
-programs_spare(struct programs *p, enum program_slot slot)
+programs_set_optional(struct programs *p, enum program_slot slot)
 {
 	struct program *program = &p->list[slot];
 
-	program->is_spare = true;
+	program->is_optional = true;
 	(void)epoll_ctl(p->end_fd, EPOLL_CTL_DEL, program->pidfd, NULL);
 }
 
@@ -201,7 +201,7 @@ programs_have_ended(struct programs *p, struct error *why)
 		struct program *program = &p->list[i];
 
 		if (i == PROGRAM_QEMU || i == PROGRAM_MKE2FS || !programs_reap(program, 0) ||
-		    program->is_spare)
+		    program->is_optional)
 			continue;
 		helper_ended = true;
 		helper_failed |= program->status != 0;
@@ -232,7 +232,7 @@ programs_have_failed(const struct programs *p)
 	for (size_t i = 0; i < PROGRAMS_MAX; i++) {
 		const struct program *program = &p->list[i];
 
-		if (i != PROGRAM_MKE2FS && program->has_ended && !program->is_spare &&
+		if (i != PROGRAM_MKE2FS && program->has_ended && !program->is_optional &&
 		    (program->status != 0 || !qemu_ended))
 			return true;
 	}

@@ -26,8 +26,8 @@ struct program {
 	pid_t pid;
 	int pidfd;
 	bool has_ended;
-	/* the VM does without it: programs_spare() */
-	bool is_spare;
+	/* the VM does without it: programs_set_optional() */
+	bool is_optional;
 	/* length of the beginning of the log, which is the command line */
 	off_t said;
 	/* as of waitpid(2), once it has ended */
@@ -49,7 +49,7 @@ int programs_start(struct programs *p, enum program_slot slot, const char *name,
 		   int pass_fd, struct error *err);
 
 /* The VM outlives this program, which is no longer watched. */
-void programs_spare(struct programs *p, enum program_slot slot);
+void programs_set_optional(struct programs *p, enum program_slot slot);
 
 /* Waits until a program has created its socket DIR/SOCKET_NAME. Returns -1 and err if it ended, or
  * took too long. */

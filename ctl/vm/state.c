@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -242,4 +243,34 @@ state_keep_records(const char *dir)
 		(void)path_remove_tree(dirfd(d), e->d_name, &ignored);
 	}
 	(void)closedir(d);
+}
+
+int
+state_follow(const struct vm_state *s, int (*copy)(void *data, struct error *err), void *data,
+	     struct error *err)
+{
+	auto_close int monitor = sys_pidfd_open(s->monitor, 0);
+	auto_close int changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	bool is_alive = state_is_alive(s) && monitor >= 0;
+	struct pollfd p[] = { { .fd = changes, .events = POLLIN },
+			      { .fd = monitor, .events = POLLIN },
+			      { .fd = STDOUT_FILENO } };
+	char events[4096];
+
+	if (changes < 0 || inotify_add_watch(changes, s->dir, IN_MODIFY | IN_CREATE) < 0)
+		return error_sys(err, "failed to watch %s", s->dir);
+	for (;;) {
+		if (copy(data, err) < 0)
+			return -1;
+		if (!is_alive)
+			return 0;
+		if (poll(p, ARRAY_LEN(p), -1) < 0 && errno != EINTR)
+			return error_sys(err, "failed to wait for changes of %s", s->dir);
+		/* The reader of this output has gone. */
+		if (p[2].revents & POLLERR)
+			return 0;
+		while (read(changes, events, sizeof(events)) > 0)
+			continue;
+		is_alive = p[1].revents == 0;
+	}
 }

@@ -66,3 +66,9 @@ json_t *state_read_status(const char *dir);
 
 /* Removes all of the directory but logs and JSON, which are kept until `rm`. */
 void state_keep_records(const char *dir);
+
+/* Calls copy(), which prints what a file in the VM's directory has more than before, at once and
+ * after each change there, until the VM has ended or the reader of standard output has gone.
+ * Blocks. Returns 0, or -1 and err, also that of copy(). */
+int state_follow(const struct vm_state *s, int (*copy)(void *data, struct error *err), void *data,
+		 struct error *err);

@@ -311,8 +311,8 @@ vm_start_virtiofsd(struct vm *vm, const struct vm_options *o, unsigned int i, st
 		argv_add(&a, "--readonly");
 	if (programs_start(&vm->programs, slot, name, &a, -1, err) < 0)
 		return -1;
-	if (s->is_spare)
-		programs_spare(&vm->programs, slot);
+	if (s->is_optional)
+		programs_set_optional(&vm->programs, slot);
 	return programs_wait_socket(&vm->programs, slot, socket_name, err);
 }
 

@@ -64,7 +64,7 @@ struct vm_share {
 	 * empty file system, and fills in path. */
 	unsigned long long scratch;
 	/* nothing that tatamictl makes uses it: the VM outlives its server */
-	bool is_spare;
+	bool is_optional;
 };
 
 struct vm_options {
