@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ctl/cmd_rpc.h"
-#include "ctl/commands.h"
+#include "ctl/commands/cmd_rpc.h"
+#include "ctl/commands/commands.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/version.h"

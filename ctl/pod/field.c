@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl/pod/quantity.h"
+#include "ctl/spec/quantity.h"
 
 int
 field_wrong(struct field_reader *r, const struct field *f, const char *fmt, ...)

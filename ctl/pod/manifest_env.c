@@ -6,7 +6,7 @@
 
 #include "ctl/pod/expand.h"
 #include "ctl/pod/manifest_internal.h"
-#include "ctl/pod/quantity.h"
+#include "ctl/spec/quantity.h"
 #include "lib/cleanup.h"
 
 static int manifest_add_sources(struct manifest_reader *m, const struct field *list,

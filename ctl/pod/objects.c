@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ctl/base64.h"
+#include "ctl/json/base64.h"
 #include "lib/cleanup.h"
 
 /* Kinds whose spec has a template for pods, and the fields of that spec. */

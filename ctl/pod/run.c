@@ -28,7 +28,7 @@
 #include <jansson.h>
 
 #include "agent.pb-c.h"
-#include "ctl/outlet.h"
+#include "ctl/streams/outlet.h"
 #include "ctl/pod/https.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "ctl/log.h"
+#include "ctl/streams/log.h"
 #include "ctl/pod/spec.h"
 #include "lib/error.h"
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "ctl/pod/seccomp.h"
-#include "ctl/spec.h"
+#include "ctl/spec/spec.h"
 #include "lib/cleanup.h"
 
 static bool

@@ -11,11 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ctl/network.h"
+#include "ctl/spec/network.h"
 #include "ctl/pod/files.h"
 #include "ctl/pod/security.h"
-#include "ctl/record.h"
-#include "ctl/spec.h"
+#include "ctl/vm/record.h"
+#include "ctl/spec/spec.h"
 #include "ctl/vm/find.h"
 #include "lib/cleanup.h"
 #include "lib/ttrpc/client.h"

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ctl/json.h"
+#include "ctl/json/json.h"
 #include "lib/cleanup.h"
 #include "lib/parse.h"
 #include "lib/path.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl/spec.h"
+#include "ctl/spec/spec.h"
 #include "lib/cleanup.h"
 #include "lib/parse.h"
 

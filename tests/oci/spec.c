@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl/spec.h"
+#include "ctl/spec/spec.h"
 #include "tests/oci/oci.h"
 
 static void *

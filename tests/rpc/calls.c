@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ctl/spec.h"
+#include "ctl/spec/spec.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "tests/rpc/harness.h"

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "ctl/spec.h"
+#include "ctl/spec/spec.h"
 #include "lib/cleanup.h"
 
 #define PARKED_MAX 48

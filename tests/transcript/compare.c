@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl/json.h"
+#include "ctl/json/json.h"
 #include "tests/transcript/replay.h"
 
 static bool

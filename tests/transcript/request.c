@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "agent.pb-c.h"
-#include "ctl/base64.h"
-#include "ctl/json.h"
+#include "ctl/json/base64.h"
+#include "ctl/json/json.h"
 #include "health.pb-c.h"
 #include "lib/cleanup.h"
 #include "lib/parse.h"

@@ -7,7 +7,7 @@
 
 #include "ctl/pod/expand.h"
 #include "ctl/pod/manifest.h"
-#include "ctl/pod/quantity.h"
+#include "ctl/spec/quantity.h"
 #include "ctl/pod/security.h"
 #include "ctl/pod/spec.h"
 #include "lib/cleanup.h"

@@ -12,8 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "ctl/spec.h"
-#include "ctl/timeline.h"
+#include "ctl/spec/spec.h"
+#include "ctl/vm/timeline.h"
 #include "ctl/vm/find.h"
 #include "ctl/vm/qemu.h"
 #include "ctl/vm/tempdir.h"

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tatamictl console: what the guest of a VM in the background wrote to its console. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctl/commands/commands.h"
+#include "ctl/vm/state.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/parse.h"
+
+#define CHUNK (64u << 10)
+
+static const char usage[] =
+	"usage: tatamictl console [-f] [-n LINES] NAME\n"
+	"Prints what the kernel and the agent of VM NAME wrote to the guest's console. It is kept\n"
+	"until `tatamictl rm NAME`.\n"
+	"\n"
+	"  -f, --follow      go on until the VM ends\n"
+	"  -n, --tail LINES  only the last LINES lines\n"
+	"  -h, --help        print this\n";
+
+struct console {
+	const char *vm;
+	bool follow;
+	/* lines from the end, UINT32_MAX: all */
+	uint32_t tail;
+	int fd;
+};
+
+static int console_parse(struct console *c, int argc, char **argv);
+static int console_skip(const struct console *c, struct error *err);
+static int console_copy(void *console, struct error *err);
+
+int
+cmd_console(int argc, char **argv)
+{
+	struct console c = { .tail = UINT32_MAX, .fd = -1 };
+	char path[PATH_MAX + 16];
+	struct error err = ERROR_INIT;
+	struct vm_state state;
+	int r = console_parse(&c, argc, argv);
+
+	if (r != 0)
+		return r > 0 ? 0 : EXIT_USAGE;
+	r = state_read(c.vm, &state, &err);
+	if (r == 0) {
+		(void)snprintf(path, sizeof(path), "%s/console.log", state.dir);
+		c.fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (c.fd < 0)
+			r = error_sys(&err, "failed to open %s", path);
+	}
+	if (r == 0)
+		r = console_skip(&c, &err);
+	if (r == 0)
+		r = c.follow ? state_follow(&state, console_copy, &c, &err)
+			     : console_copy(&c, &err);
+	close_fd(&c.fd);
+	if (r == 0)
+		return 0;
+	(void)fprintf(stderr, "tatamictl console: %s\n", err.msg);
+	return EXIT_FAILED;
+}
+
+/* Returns 0, 1 after printing the help, or -1 for invalid usage. */
+static int
+console_parse(struct console *c, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "follow", no_argument, NULL, 'f' },
+		{ "tail", required_argument, NULL, 'n' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int opt;
+
+	optind = 0;
+	while ((opt = getopt_long(argc, argv, "fn:h", options, NULL)) != -1) {
+		if (opt == 'f') {
+			c->follow = true;
+		} else if (opt != 'n' || !parse_u32(optarg, &c->tail)) {
+			(void)fprintf(opt == 'h' ? stdout : stderr, "%s", usage);
+			return opt == 'h' ? 1 : -1;
+		}
+	}
+	if (argc - optind == 1) {
+		c->vm = argv[optind];
+		return 0;
+	}
+	(void)fprintf(stderr, "%s", usage);
+	return -1;
+}
+
+/* Moves to the begin of the last lines, backwards from the end. */
+static int
+console_skip(const struct console *c, struct error *err)
+{
+	off_t at = lseek(c->fd, 0, SEEK_END);
+	uint64_t newlines = 0;
+	char part[4096];
+	bool is_last = true;
+
+	if (c->tail == UINT32_MAX)
+		at = 0;
+	while (at > 0 && newlines <= c->tail) {
+		size_t n = at < (off_t)sizeof(part) ? (size_t)at : sizeof(part);
+
+		if (pread(c->fd, part, n, at - (off_t)n) != (ssize_t)n)
+			return error_sys(err, "failed to read the console");
+		for (; n > 0 && newlines <= c->tail; n--, at--) {
+			/* The newline that ends the file begins no line. */
+			if (part[n - 1] == '\n' && !is_last && ++newlines == c->tail)
+				return lseek(c->fd, at, SEEK_SET) < 0
+					       ? error_sys(err, "failed to read the console")
+					       : 0;
+			if (c->tail == 0)
+				return 0;
+			is_last = false;
+		}
+	}
+	return lseek(c->fd, at, SEEK_SET) < 0 ? error_sys(err, "failed to read the console") : 0;
+}
+
+/* Copies what the file has more than before. */
+static int
+console_copy(void *console, struct error *err)
+{
+	const struct console *c = console;
+	static char part[CHUNK];
+	ssize_t n;
+
+	while ((n = RETRY_EINTR(read(c->fd, part, sizeof(part)))) > 0)
+		if (write_full(STDOUT_FILENO, part, (size_t)n) < 0)
+			return error_sys(err, "failed to write the console");
+	return n < 0 ? error_sys(err, "failed to read the console") : 0;
+}

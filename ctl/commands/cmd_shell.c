@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tatamictl shell: the agent's debug console, a shell in the guest and outside of containers. */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "ctl/commands/commands.h"
+#include "ctl/commands/options.h"
+#include "ctl/vm/state.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/parse.h"
+#include "lib/ttrpc/address.h"
+
+#define CHUNK 4096
+/* The agent's question for the size of the window, which is answered here: not each terminal does,
+ * and a file would keep it. */
+#define WINDOW_QUERY "\033[18t"
+/* Ctrl-D, the end of input on a terminal; and the time after which the next program that reads gets
+ * one. vhost-device-vsock 0.3.0 closes a connection that is shut down in one direction. */
+#define INPUT_END    4
+#define INPUT_END_MS 500
+/* Ctrl-], which ends the session of a guest that does not answer */
+#define END_KEY 0x1d
+
+static const char usage[] =
+	"usage: tatamictl shell [--port PORT] [--timeout SECONDS] NAME\n"
+	"Connects to the debug console of the agent in VM NAME: a shell in the guest, outside of\n"
+	"all containers. The VM was booted with --debug-console. Ctrl-] ends the session.\n"
+	"\n"
+	"  --port PORT        vsock port of the debug console (default 1026)\n"
+	"  --timeout SECONDS  time for the connection (default 60)\n"
+	"  -h, --help         print this\n";
+
+struct shell {
+	const char *vm;
+	uint32_t port;
+	int timeout_ms;
+	/* the connection */
+	int fd;
+	bool is_terminal, in_ended;
+	struct termios saved;
+	/* bytes of WINDOW_QUERY that have been read */
+	size_t query;
+};
+
+static int shell_parse(struct shell *s, int argc, char **argv);
+static int shell_connect(struct shell *s, struct error *err);
+static int shell_relay(struct shell *s, int signals, struct error *err);
+static int shell_end_input(const struct shell *s, struct error *err);
+static int shell_read_input(struct shell *s, bool *is_over, struct error *err);
+static int shell_read_output(struct shell *s, bool *is_over, struct error *err);
+static int shell_send_window(const struct shell *s, struct error *err);
+
+int
+cmd_shell(int argc, char **argv)
+{
+	struct shell s = { .port = DEBUG_CONSOLE_PORT,
+			   .timeout_ms = CALL_TIMEOUT_S * 1000,
+			   .fd = -1 };
+	auto_close int signals = -1;
+	struct error err = ERROR_INIT;
+	struct termios raw;
+	sigset_t set;
+	int r = shell_parse(&s, argc, argv);
+
+	if (r != 0)
+		return r > 0 ? 0 : EXIT_USAGE;
+	(void)signal(SIGPIPE, SIG_IGN);
+	r = shell_connect(&s, &err);
+	if (r == 0) {
+		(void)sigemptyset(&set);
+		(void)sigaddset(&set, SIGINT);
+		(void)sigaddset(&set, SIGTERM);
+		(void)sigaddset(&set, SIGHUP);
+		(void)sigaddset(&set, SIGWINCH);
+		(void)sigprocmask(SIG_BLOCK, &set, NULL);
+		signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+		s.is_terminal = tcgetattr(STDIN_FILENO, &s.saved) == 0;
+		if (s.is_terminal) {
+			raw = s.saved;
+			cfmakeraw(&raw);
+			(void)tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+		}
+		r = signals < 0 ? error_sys(&err, "failed to create a signalfd")
+				: shell_relay(&s, signals, &err);
+		if (s.is_terminal)
+			(void)tcsetattr(STDIN_FILENO, TCSANOW, &s.saved);
+	}
+	close_fd(&s.fd);
+	if (r == 0)
+		return 0;
+	(void)fprintf(stderr, "tatamictl shell: %s\n", err.msg);
+	return exit_code_of(&err);
+}
+
+/* Returns 0, 1 after printing the help, or -1 for invalid usage. */
+static int
+shell_parse(struct shell *s, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "port", required_argument, NULL, 'p' },
+		{ "timeout", required_argument, NULL, 't' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	struct error err = ERROR_INIT;
+	int opt;
+
+	optind = 0;
+	while ((opt = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (opt == 'p' && parse_u32(optarg, &s->port) && s->port > 0)
+			continue;
+		if (opt == 't' &&
+		    options_parse_seconds("--timeout", optarg, &s->timeout_ms, &err) == 0)
+			continue;
+		(void)fprintf(opt == 'h' ? stdout : stderr, "%s", usage);
+		return opt == 'h' ? 1 : -1;
+	}
+	if (argc - optind == 1) {
+		s->vm = argv[optind];
+		return 0;
+	}
+	(void)fprintf(stderr, "%s", usage);
+	return -1;
+}
+
+/* Connects to the port of the debug console, next to that of the agent. */
+static int
+shell_connect(struct shell *s, struct error *err)
+{
+	struct vm_state state;
+	struct address address;
+	char text[sizeof(state.address) + 16], *colon;
+
+	if (state_read_alive(s->vm, &state, err) < 0)
+		return -1;
+	colon = strrchr(state.address, ':');
+	if (colon)
+		*colon = '\0';
+	(void)snprintf(text, sizeof(text), "%s:%u", state.address, s->port);
+	if (address_parse(text, &address, err) < 0)
+		return -1;
+	s->fd = address_connect(&address, s->timeout_ms, err);
+	if (s->fd >= 0)
+		return 0;
+	return error_wrap(err,
+			  "no debug console answers at port %u of VM %s (it is offered after "
+			  "`boot --debug-console`)",
+			  s->port, s->vm);
+}
+
+static int
+shell_relay(struct shell *s, int signals, struct error *err)
+{
+	enum { PEER, INPUT, SIGNALS, N };
+	struct pollfd p[N] = { [PEER] = { .fd = s->fd, .events = POLLIN },
+			       [INPUT] = { .fd = STDIN_FILENO, .events = POLLIN },
+			       [SIGNALS] = { .fd = signals, .events = POLLIN } };
+	struct signalfd_siginfo info;
+	bool is_over = false;
+
+	if (shell_send_window(s, err) < 0)
+		return -1;
+	while (!is_over) {
+		int n;
+
+		p[INPUT].fd = s->in_ended ? -1 : STDIN_FILENO;
+		n = poll(p, N, s->in_ended ? INPUT_END_MS : -1);
+		if (n < 0 && errno != EINTR)
+			return error_sys(err, "failed to wait for input and output");
+		if (n == 0 && shell_end_input(s, err) < 0)
+			return -1;
+		if (p[PEER].revents && shell_read_output(s, &is_over, err) < 0)
+			return -1;
+		if (!is_over && p[INPUT].fd >= 0 && p[INPUT].revents &&
+		    shell_read_input(s, &is_over, err) < 0)
+			return -1;
+		if (read(signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
+			continue;
+		if (info.ssi_signo != SIGWINCH)
+			return error_set(err, ERROR_CANCELLED, "interrupted");
+		if (shell_send_window(s, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Sends all bytes, and waits until the connection takes them. */
+static int
+shell_send(const struct shell *s, const char *data, size_t n, struct error *err)
+{
+	struct pollfd p = { .fd = s->fd, .events = POLLOUT };
+
+	while (n > 0) {
+		ssize_t sent = send(s->fd, data, n, MSG_NOSIGNAL);
+
+		if (sent < 0 && io_is_for_now(errno)) {
+			(void)poll(&p, 1, -1);
+			continue;
+		}
+		/* The last output of the shell is still to be read. */
+		if (sent < 0 && (errno == EPIPE || errno == ECONNRESET))
+			return 0;
+		if (sent < 0)
+			return error_sys(err, "failed to write to the debug console");
+		data += sent;
+		n -= (size_t)sent;
+	}
+	return 0;
+}
+
+static int
+shell_end_input(const struct shell *s, struct error *err)
+{
+	const char key = INPUT_END;
+
+	return shell_send(s, &key, 1, err);
+}
+
+static int
+shell_read_input(struct shell *s, bool *is_over, struct error *err)
+{
+	char data[CHUNK], *end;
+	ssize_t n = read(STDIN_FILENO, data, sizeof(data));
+
+	if (n < 0 && io_is_for_now(errno))
+		return 0;
+	if (n <= 0) {
+		s->in_ended = true;
+		return shell_end_input(s, err);
+	}
+	end = s->is_terminal ? memchr(data, END_KEY, (size_t)n) : NULL;
+	*is_over = end != NULL;
+	return shell_send(s, data, end ? (size_t)(end - data) : (size_t)n, err);
+}
+
+/* Copies the shell's output without the questions for the size of the window. */
+static int
+shell_read_output(struct shell *s, bool *is_over, struct error *err)
+{
+	char data[CHUNK], out[CHUNK + sizeof(WINDOW_QUERY)];
+	ssize_t n = recv(s->fd, data, sizeof(data), 0);
+	bool is_asked = false;
+	size_t n_out = 0;
+
+	if (n < 0 && io_is_for_now(errno))
+		return 0;
+	if (n <= 0) {
+		*is_over = true;
+		return n < 0 && errno != ECONNRESET
+			       ? error_sys(err, "failed to read from the debug console")
+			       : 0;
+	}
+	for (ssize_t i = 0; i < n; i++) {
+		if (data[i] != WINDOW_QUERY[s->query]) {
+			memcpy(out + n_out, WINDOW_QUERY, s->query);
+			n_out += s->query;
+			s->query = 0;
+		}
+		if (data[i] != WINDOW_QUERY[s->query])
+			out[n_out++] = data[i];
+		else if (!WINDOW_QUERY[++s->query]) {
+			s->query = 0;
+			is_asked = true;
+		}
+	}
+	if (write_full(STDOUT_FILENO, out, n_out) < 0)
+		return error_sys(err, "failed to write to standard output");
+	return is_asked ? shell_send_window(s, err) : 0;
+}
+
+static int
+shell_send_window(const struct shell *s, struct error *err)
+{
+	struct winsize ws;
+	char report[40];
+	int n;
+
+	if (!s->is_terminal || ioctl(STDIN_FILENO, TIOCGWINSZ, &ws) < 0 || !ws.ws_row || !ws.ws_col)
+		return 0;
+	n = snprintf(report, sizeof(report), "\033[8;%u;%ut", ws.ws_row, ws.ws_col);
+	return shell_send(s, report, (size_t)n, err);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Functions that several commands use: exit codes for errors, and the option for help. */
+#include <string.h>
+
+#include "ctl/commands/commands.h"
+
+/* Texts of agents about a program that the container does not have, or may not execute. */
+static const struct {
+	const char *first, *then;
+	int code;
+} programs[] = {
+	/* tatami and the Rust kata-agent */
+	{ "the file ", " was not found", EXIT_NOT_FOUND },
+	/* the wording of runc, which other agents have adopted */
+	{ "executable file ", "not found in $PATH", EXIT_NOT_FOUND },
+	{ "exec", "no such file or directory", EXIT_NOT_FOUND },
+	{ "exec", "permission denied", EXIT_NOT_EXECUTABLE },
+};
+
+bool
+wants_help(int argc, char *const *argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return true;
+	return false;
+}
+
+int
+exit_code_of(const struct error *err)
+{
+	if (err->code == ERROR_CANCELLED)
+		return EXIT_INTERRUPTED;
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
+		const char *at = strstr(err->msg, programs[i].first);
+
+		if (at && strcasestr(at, programs[i].then))
+			return programs[i].code;
+	}
+	return EXIT_FAILED;
+}
