@@ -45,3 +45,14 @@ int manifest_read_env(struct manifest_reader *m, const struct field *container,
 /* Reads a container's probes and lifecycle, whose ports may be names in its list of ports. */
 int manifest_read_probes(struct manifest_reader *m, const struct field *container,
 			 struct manifest_container *c);
+
+/* Reads dnsConfig and hostAliases of the pod's spec. */
+int manifest_read_dns(struct manifest_reader *m, const struct field *spec);
+int manifest_read_aliases(struct manifest_reader *m, const struct field *spec);
+
+/* Reads the security context of the pod. */
+int manifest_read_pod_security(struct manifest_reader *m, const struct field *security);
+
+/* Reads the security context of a container, for which that of the pod is the default. */
+int manifest_read_security(struct manifest_reader *m, const struct field *pod_security,
+			   const struct field *container, struct manifest_container *c);
