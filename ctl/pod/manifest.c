@@ -119,7 +119,9 @@ manifest_read_pod(struct manifest_reader *m)
 		return field_wrong(&m->r, &f, "not supported");
 	m->m->restart = (enum manifest_restart)restart;
 	m->m->grace_s = (int)grace;
+	field_get(spec, "securityContext", &f);
 	if (manifest_read_dns(m, spec) < 0 || manifest_read_aliases(m, spec) < 0 ||
+	    manifest_read_pod_security(m, &f) < 0 ||
 	    manifest_read_containers(m, spec, "initContainers", true) < 0 ||
 	    manifest_read_containers(m, spec, "containers", false) < 0)
 		return -1;
@@ -337,7 +339,6 @@ manifest_read_container(struct manifest_reader *m, const struct field *f,
 	    field_text(&m->r, f, "workingDir", &c->cwd) < 0 ||
 	    field_bool(&m->r, f, "tty", &c->terminal) < 0 ||
 	    field_bool(&m->r, f, "stdin", &c->keeps_stdin) < 0 ||
-	    manifest_read_pod_security(m, &pod_security) < 0 ||
 	    manifest_read_security(m, &pod_security, f, c) < 0 ||
 	    manifest_read_resources(m, f, c) < 0 || manifest_read_env(m, f, c) < 0 ||
 	    manifest_read_command(m, f, "command", c, &c->command) < 0 ||

@@ -25,6 +25,7 @@
 #define MANIFEST_PORTS_MAX   8
 #define MANIFEST_GROUPS_MAX  16
 #define MANIFEST_ALIASES_MAX 32
+#define MANIFEST_SYSCTLS_MAX 64
 
 /* An option --claim NAME=PATH: the directory or disk of the host that a claim stands for. */
 struct manifest_claim {
@@ -176,11 +177,18 @@ struct manifest_container {
 	size_t n_mounts;
 	struct manifest_probe startup, readiness, liveness;
 	struct manifest_action post_start, pre_stop;
+	/* procMount: Unmasked */
+	bool has_unmasked_proc;
 };
 
 struct manifest_alias {
 	const char *ip;
 	const char **names;
+};
+
+/* A kernel parameter: "net.ipv4.tcp_rmem". */
+struct manifest_sysctl {
+	const char *name, *value;
 };
 
 struct manifest {
@@ -215,6 +223,8 @@ struct manifest {
 	size_t n_ports;
 	/* paths of what was ignored, separated by commas, or "" */
 	const char *ignored;
+	struct manifest_sysctl sysctls[MANIFEST_SYSCTLS_MAX];
+	size_t n_sysctls;
 };
 
 /* Reads the description in file `path` ("-": standard input). Returns 0, or -1 and err:

@@ -384,9 +384,30 @@ podspec_start_pause(const struct podspec *p, struct arena *a, struct error *err)
 		.pod = &pod,
 	};
 
-	return podspec_start_request(p, spec_container(a, &o), err) < 0
-		       ? error_wrap(err, "pause container")
-		       : 0;
+	Grpc__CreateContainerRequest *create = spec_container(a, &o);
+
+	if (!create || podspec_set_sysctls(p->m, a, create->oci->linux) < 0)
+		return error_nomem(err, "building the requests");
+	return podspec_start_request(p, create, err) < 0 ? error_wrap(err, "pause container") : 0;
+}
+
+int
+podspec_set_sysctls(const struct manifest *m, struct arena *a, Grpc__Linux *linux)
+{
+	linux->sysctl = arena_zalloc(a, m->n_sysctls + 1, sizeof(*linux->sysctl));
+	if (!linux->sysctl)
+		return -1;
+	for (size_t i = 0; i < m->n_sysctls; i++) {
+		Grpc__Linux__SysctlEntry *e = arena_alloc(a, sizeof(*e));
+
+		if (!e)
+			return -1;
+		grpc__linux__sysctl_entry__init(e);
+		e->key = (char *)(uintptr_t)m->sysctls[i].name;
+		e->value = (char *)(uintptr_t)m->sysctls[i].value;
+		linux->sysctl[linux->n_sysctl++] = e;
+	}
+	return 0;
 }
 
 /* ---- a container ---- */
@@ -563,6 +584,8 @@ podspec_container(const struct podspec *p, struct arena *a, size_t i)
 	if (!create || security_apply_process(p->m, c, a, create->oci->process) < 0)
 		return NULL;
 	create->oci->linux->seccomp = c->seccomp.profile;
+	if (c->has_unmasked_proc)
+		create->oci->linux->n_maskedpaths = create->oci->linux->n_readonlypaths = 0;
 	if (c->requested_milli)
 		create->oci->linux->resources->cpu->shares =
 			(c->requested_milli * 1024ull + 999) / 1000;

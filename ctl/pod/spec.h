@@ -60,6 +60,10 @@ int podspec_shares(struct manifest *m, const char *files, enum share_kind kind, 
 /* Configures the network card, creates the sandbox and starts the pause container. */
 int podspec_sandbox(const struct podspec *p, struct error *err);
 
+/* Adds the kernel parameters of a pod, which as with other runtimes are those of its pause
+ * container: it has the namespaces of the pod. Returns -1 if out of memory. */
+int podspec_set_sysctls(const struct manifest *m, struct arena *a, Grpc__Linux *linux);
+
 /* Creates and starts container i. */
 int podspec_start(const struct podspec *p, size_t i, struct error *err);
 

@@ -156,7 +156,11 @@ Test(manifest, all_examples)
 		{ "refused-resource", NULL,
 		  "line 10: spec.containers[0].resources.limits.example.com/dongle: not "
 		  "supported" },
-		{ "refused-sysctl", NULL, "line 6: spec.securityContext.sysctls: not supported" },
+		{ "refused-sysctl", NULL,
+		  "line 7: spec.securityContext.sysctls[0].name: vm.swappiness belongs to no "
+		  "namespace of a pod: expected kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.* "
+		  "or net.*" },
+		{ "sysctls", "", NULL },
 		{ "refused-device", NULL,
 		  "line 8: spec.containers[0].volumeDevices: not supported" },
 		{ "refused-image-volume", NULL, "line 9: spec.volumes[0].image: not supported" },
@@ -464,6 +468,36 @@ Test(manifest, security_contexts)
 	CHECK(has_cap(r->oci->process->capabilities, "CAP_SYS_ADMIN"));
 	CHECK_EQ(r->oci->linux->n_maskedpaths, 0);
 	CHECK_EQ(r->oci->linux->seccomp, NULL);
+	arena_release(&a);
+}
+
+/* The pause container has the parameters, whose names may be written in two ways. */
+Test(manifest, kernel_parameters)
+{
+	Grpc__Linux linux = GRPC__LINUX__INIT;
+	const Grpc__CreateContainerRequest *r;
+	struct error err = ERROR_INIT;
+	struct arena a;
+
+	arena_init(&a, 4u << 20);
+	read_valid("sysctls");
+	REQUIRE_EQ(podspec_set_sysctls(&m, &a, &linux), 0);
+	REQUIRE_EQ(linux.n_sysctl, 3);
+	CHECK_STR(linux.sysctl[1]->key, "net.core.somaxconn");
+	CHECK_STR(linux.sysctl[1]->value, "1024");
+	r = request_of(&a, 0);
+	CHECK_EQ(r->oci->linux->n_sysctl, 0);
+	CHECK_EQ(r->oci->linux->n_maskedpaths, 0);
+	CHECK_EQ(r->oci->linux->n_readonlypaths, 0);
+	REQUIRE_OK(
+		parse(POD(CONTAINERS(
+			      ",\"securityContext\":{\"procMount\":\"Default\"}") ",\"securityContext\":{\"sysctls\":[{\"name\":"
+										  "\"net/ipv4/conf/eth0.1/forwarding\",\"value\":\"1\"}]}"),
+		      &err),
+		&err);
+	REQUIRE_EQ(podspec_set_sysctls(&m, &a, &linux), 0);
+	CHECK_STR(m.sysctls[0].name, "net.ipv4.conf.eth0/1.forwarding");
+	CHECK_NE(request_of(&a, 0)->oci->linux->n_maskedpaths, 0);
 	arena_release(&a);
 }
 
@@ -911,8 +945,26 @@ Test(manifest, invalid)
 		  "spec.containers[0].restartPolicy: not supported" },
 		{ POD(CONTAINERS("") ",\"restartPolicy\":\"Sometimes\""),
 		  "spec.restartPolicy: \"Sometimes\": expected Always, OnFailure or Never" },
-		{ POD(CONTAINERS("") ",\"securityContext\":{\"sysctls\":[]}"),
-		  "spec.securityContext.sysctls: not supported" },
+		{ POD(CONTAINERS("") ",\"securityContext\":{\"sysctls\":[{\"name\":\"net..x\"}]}"),
+		  "spec.securityContext.sysctls[0].name: invalid name \"net..x\"" },
+		{ POD(CONTAINERS("") ",\"securityContext\":{\"sysctls\":[{\"name\":\"net.X\"}]}"),
+		  "sysctls[0].name: invalid name \"net.X\"" },
+		{ POD(CONTAINERS("") ",\"securityContext\":{\"sysctls\":[{\"name\":\"/net/x\"}]}"),
+		  "sysctls[0].name: invalid name \"/net/x\"" },
+		{ POD(CONTAINERS("") ",\"securityContext\":{\"sysctls\":"
+				     "[{\"name\":\"kernel.semi\"}]}"),
+		  "sysctls[0].name: kernel.semi belongs to no namespace" },
+		{ POD(CONTAINERS("") ",\"securityContext\":{\"sysctls\":[{\"name\":\"net.a\"},"
+				     "{\"name\":\"net/a\"}]}"),
+		  "sysctls[1].name: net.a is set twice" },
+		{ POD(CONTAINERS("") ",\"securityContext\":{\"sysctls\":[{\"name\":\"net.a\","
+				     "\"value\":1}]}"),
+		  "sysctls[0].value: must be a string: put 1 into quotes" },
+		{ POD(CONTAINERS("") ",\"hostNetwork\":true,\"securityContext\":{\"sysctls\":"
+				     "[{\"name\":\"net.a\"}]}"),
+		  "sysctls[0].name: net.a is not permitted with hostNetwork" },
+		{ POD(CONTAINERS(",\"securityContext\":{\"procMount\":\"None\"}")),
+		  "procMount: \"None\": expected Default or Unmasked" },
 		{ POD(CONTAINERS("") ",\"volumes\":[{\"name\":\"../v\",\"emptyDir\":{}}]"),
 		  "invalid volume name \"../v\"" },
 		{ POD(CONTAINERS("") ",\"volumes\":[{\"name\":\"v\",\"configMap\":"
