@@ -34,7 +34,7 @@ help:
 	@echo 'make soak    the full counts that make test left out'
 	@echo '             ALLOW_UNSTEADY=1: both do not count a VM test that passes when repeated alone as failed'
 	@echo 'make fuzz    run every fuzz target for FUZZ_SECONDS (20) with libFuzzer; prints executions and coverage'
-	@echo 'make bench   measure; prints a table, writes $(OUT)/bench.tsv (AGENT=PATH: another agent)'
+	@echo 'make bench   measure; writes $(OUT)/bench.tsv and $(OUT)/bench.md (AGENT=PATH: another agent; ONLY=REGEX: these rows)'
 	@echo 'make coverage  which lines the unit tests and fuzz corpora reach: $(OUT)/coverage/index.html'
 	@echo 'make build   $(OUT)/tatami, $(OUT)/tatamictl, $(OUT)/tatami-initrd, $(OUT)/tatami-rootfs'
 	@echo 'make image   $(OUT)/vmlinuz, $(OUT)/vmlinux, $(OUT)/initrd.img (KERNEL=ours|distro)'

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Many interfaces and routes, on an agent that runs natively: each row's baseline is half as many,
- * so a ratio of 2 is linear growth. Prints rows for out/bench.tsv. Started by tests/bench/run;
+ * so a ratio of 2 is linear growth. Prints rows (rows.h). Started by tests/bench/run;
  * AGENT names the agent.
  */
 #include <fcntl.h>
@@ -12,14 +12,14 @@
 
 #include "lib/io.h"
 #include "lib/loop.h"
+#include "tests/bench/rows.h"
 #include "tests/rpc/harness.h"
 #include "tests/rpc/mnl.h"
 #include "types.pb-c.h"
 
 #define INTERFACES 200
 #define ROUTES     5000
-/* listings */
-#define ROUNDS 50
+#define LISTINGS   50
 
 /* Results for one size. */
 struct figures {
@@ -30,21 +30,6 @@ struct figures {
 	/* size of the list */
 	double bytes;
 };
-
-static void
-row(const char *name, double value, const char *unit, const char *baseline, double base)
-{
-	printf("%s\t%.4f\t%s\t%s\t%.4f\t%.2f\n", name, value, unit, baseline, base,
-	       base > 0 ? value / base : 0.0);
-	(void)fflush(stdout);
-}
-
-static void
-die_of(const char *what, const struct error *err)
-{
-	(void)fprintf(stderr, "bench-network: %s: %s\n", what, err->msg);
-	exit(1);
-}
 
 /* Returns the CPU time in ms of a process and, for the supervisor, of its ended children, the
  * workers. */
@@ -105,16 +90,16 @@ list(struct harness *h, const char *method, const void *request, double *bytes)
 {
 	double before = cpu_ms(h);
 
-	for (size_t i = 0; i < ROUNDS; i++) {
+	for (size_t i = 0; i < LISTINGS; i++) {
 		struct error err = ERROR_INIT;
 		ProtobufCMessage *reply = NULL;
 
 		if (call(h, method, request, &reply, &err) < 0)
-			die_of(method, &err);
+			bench_die(method, &err);
 		*bytes = (double)protobuf_c_message_get_packed_size(reply);
 		protobuf_c_message_free_unpacked(reply, NULL);
 	}
-	return (cpu_ms(h) - before) / ROUNDS;
+	return (cpu_ms(h) - before) / LISTINGS;
 }
 
 /* Renames net0 ... to eth0 ..., each with two addresses. */
@@ -143,7 +128,7 @@ update_interface(struct harness *h, unsigned int i)
 	interface.ipaddresses = addresses;
 	interface.n_ipaddresses = 2;
 	if (call(h, "UpdateInterface", &q, NULL, &err) < 0)
-		die_of(name, &err);
+		bench_die(name, &err);
 }
 
 static void
@@ -158,7 +143,7 @@ interfaces(struct harness *h, unsigned int n, struct figures *f)
 		(void)snprintf(name, sizeof(name), "net%u", i);
 		if (mnl_add_plain_link(name, (uint16_t)i) < 0) {
 			error_sys(&err, "make link %s", name);
-			die_of("links", &err);
+			bench_die("links", &err);
 		}
 	}
 	cpu = cpu_ms(h);
@@ -185,7 +170,7 @@ routes(struct harness *h, unsigned int n, struct figures *f)
 
 	if (!route || !pointers || !text || mnl_add_plain_link("net0", 0) < 0) {
 		error_sys(&err, "make %u routes", n);
-		die_of("routes", &err);
+		bench_die("routes", &err);
 	}
 	update_interface(h, 0);
 	for (unsigned int i = 0; i < n; i++) {
@@ -202,7 +187,7 @@ routes(struct harness *h, unsigned int n, struct figures *f)
 	before = begin_peak(h);
 	cpu = cpu_ms(h);
 	if (call(h, "UpdateRoutes", &q, NULL, &err) < 0)
-		die_of("UpdateRoutes", &err);
+		bench_die("UpdateRoutes", &err);
 	f->update_ms = cpu_ms(h) - cpu;
 	f->list_ms = list(h, "ListRoutes", &all, &f->bytes);
 	f->peak_kib = status_kib(h, "VmHWM") - before;
@@ -219,11 +204,11 @@ rows(const char *what, const struct figures *all, const struct figures *half)
 
 	(void)snprintf(base, sizeof(base), "half as many");
 	(void)snprintf(name, sizeof(name), "%s: updated", what);
-	row(name, all->update_ms, "ms of CPU time", base, half->update_ms);
+	row_print_once(name, "ms of CPU time", all->update_ms, base, half->update_ms);
 	(void)snprintf(name, sizeof(name), "%s: listed", what);
-	row(name, all->list_ms, "ms of CPU time", base, half->list_ms);
+	row_print_once(name, "ms of CPU time", all->list_ms, base, half->list_ms);
 	(void)snprintf(name, sizeof(name), "%s: the list", what);
-	row(name, all->bytes, "bytes", base, half->bytes);
+	row_print_once(name, "bytes", all->bytes, base, half->bytes);
 }
 
 int
@@ -245,8 +230,8 @@ main(void)
 	routes(&h, ROUTES, &all);
 	(void)snprintf(name, sizeof(name), "%d routes", ROUTES);
 	rows(name, &all, &half);
-	row("5000 routes: the agent's peak above idle", all.peak_kib, "KiB", "half as many",
-	    half.peak_kib);
+	row_print_once("5000 routes: the agent's peak above idle", "KiB", all.peak_kib,
+		       "half as many", half.peak_kib);
 	(void)freopen("/dev/null", "w", stdout);
 	harness_stop(&h);
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Measures an agent in a VM and crun in the same VM: `bench-vm ADDRESS CONTAINERS`. The VM's initrd
- * is built by tests/diff/image, and its sandbox exists. Prints rows as bench.c does. Started by
+ * is built by tests/diff/image, and its sandbox exists. Prints rows (rows.h). Started by
  * tests/bench/run.
  */
 #include <signal.h>
@@ -12,13 +12,12 @@
 #include "lib/deadline.h"
 #include "lib/parse.h"
 #include "tests/bench/profile.h"
+#include "tests/bench/rows.h"
 #include "tests/diff/config.h"
 #include "tests/diff/link.h"
 
-/* agent and crun take turns */
-#define BLOCKS       6
-#define ROUNDS       5
-#define ALL          (BLOCKS * ROUNDS)
+/* lives or execs in a round */
+#define PER_ROUND    5
 #define GUEST_ROOTFS "/diff/rootfs"
 #define BUNDLE       "/run/bench"
 #define CRUN         "crun", "--cgroup-manager=cgroupfs"
@@ -27,29 +26,6 @@ struct bench {
 	struct harness h;
 	struct link link;
 };
-
-static int
-by_size(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double
-p50_ms(uint64_t *ns)
-{
-	qsort(ns, ALL, sizeof(*ns), by_size);
-	return (double)ns[ALL / 2] / 1e6;
-}
-
-static void
-row(const char *name, double value, const char *unit, const char *baseline, double base)
-{
-	printf("%s\t%.4f\t%s\t%s\t%.4f\t%.3f\n", name, value, unit, baseline, base,
-	       base > 0 ? value / base : 0.0);
-	(void)fflush(stdout);
-}
 
 static void
 must(int r, const char *what, const struct error *err)
@@ -149,6 +125,13 @@ agent_lives(struct bench *b, unsigned int rounds, uint64_t *ns)
 }
 
 static void
+lives_sample(struct row *row, enum side side, const uint64_t *ns)
+{
+	for (unsigned int i = 0; i < PER_ROUND; i++)
+		row_sample(row, side, (double)ns[i] / 1e6);
+}
+
+static void
 lives(struct bench *b)
 {
 	static const char *const run[] = { CRUN, "run", "-b", BUNDLE "/true", "bench", NULL };
@@ -156,30 +139,38 @@ lives(struct bench *b)
 						  "bench",   "--",     CRUN, "start",
 						  "bench",   "++",     CRUN, "delete",
 						  "--force", "bench",  NULL };
-	static uint64_t agent_ns[ALL], crun_ns[ALL], crun_run_ns[ALL];
-	uint64_t agent_us = 0, crun_us = 0, before;
+	struct row cpu = { .name = "in the VM: CPU time of create+start+wait+remove",
+			   .unit = "ms",
+			   .floor = "crun run",
+			   .warm_up = PER_ROUND };
+	struct row started = { .name = "in the VM: create+start",
+			       .unit = "ms",
+			       .floor = "crun create, start",
+			       .warm_up = PER_ROUND };
 	struct error err = ERROR_INIT;
+	uint64_t ns[PER_ROUND], before;
 
+	if (!row_is_wanted(cpu.name) && !row_is_wanted(started.name))
+		return;
 	write_bundle(b, BUNDLE "/true", "/crun/bench", ARGS("/bin/true"));
-	agent_lives(b, ROUNDS, NULL);
-	must(link_times(&b->link, 1, "crun/cli", run, crun_ns, &err), "crun run", &err);
-	for (unsigned int i = 0; i < ALL; i += ROUNDS) {
+	agent_lives(b, PER_ROUND, NULL);
+	must(link_times(&b->link, 1, "crun/cli", run, ns, &err), "crun run", &err);
+	for (unsigned int round = 0; round < rows_rounds(); round++) {
 		before = agent_cpu_us(b);
-		agent_lives(b, ROUNDS, agent_ns + i);
-		agent_us += agent_cpu_us(b) - before;
+		agent_lives(b, PER_ROUND, ns);
+		row_sample(&cpu, OURS, (double)(agent_cpu_us(b) - before) / PER_ROUND / 1e3);
+		lives_sample(&started, OURS, ns);
 		before = crun_cpu_us(b);
-		must(link_times(&b->link, ROUNDS, "crun/cli", run, crun_run_ns + i, &err),
-		     "crun run", &err);
-		crun_us += crun_cpu_us(b) - before;
-		must(link_times(&b->link, ROUNDS, "crun/cli", start_only, crun_ns + i, &err),
+		must(link_times(&b->link, PER_ROUND, "crun/cli", run, ns, &err), "crun run", &err);
+		row_sample(&cpu, FLOOR, (double)(crun_cpu_us(b) - before) / PER_ROUND / 1e3);
+		must(link_times(&b->link, PER_ROUND, "crun/cli", start_only, ns, &err),
 		     "crun create, start", &err);
+		lives_sample(&started, FLOOR, ns);
+		row_round(&cpu);
+		row_round(&started);
 	}
-	row("in the VM: CPU time of create+start+wait+remove /bin/true",
-	    (double)agent_us / ALL / 1e3, "ms", "crun run", (double)crun_us / ALL / 1e3);
-	row("in the VM: create+start /bin/true p50", p50_ms(agent_ns), "ms", "crun create, start",
-	    p50_ms(crun_ns));
-	row("in the VM: create+start /bin/true p50, next to run", p50_ms(agent_ns), "ms",
-	    "crun run p50", p50_ms(crun_run_ns));
+	row_print(&cpu);
+	row_print(&started);
 }
 
 static void
@@ -189,34 +180,42 @@ execs(struct bench *b)
 		CRUN, "run", "-d", "-b", BUNDLE "/sleep", "sleep", NULL
 	};
 	static const char *const crun_exec[] = { CRUN, "exec", "sleep", "/bin/true", NULL };
-	static uint64_t agent_ns[ALL], crun_ns[ALL], ignored;
+	struct row row = {
+		.name = "in the VM: exec+wait", .unit = "ms", .floor = "crun exec", .warm_up = 0
+	};
+	uint64_t ns[PER_ROUND];
 	struct error err = ERROR_INIT;
 	struct arena a;
 
+	if (!row_is_wanted(row.name))
+		return;
 	arena_init(&a, 1 << 20);
 	write_bundle(b, BUNDLE "/sleep", "/crun/sleep", ARGS("/bin/sleep", "36000"));
-	must(link_times(&b->link, 1, "crun/cli", boot, &ignored, &err), "crun run -d", &err);
+	must(link_times(&b->link, 1, "crun/cli", boot, ns, &err), "crun run -d", &err);
 	must(call(&b->h, "CreateContainer",
 		  default_container(b, &a, "sleep", ARGS("/bin/sleep", "36000")), NULL, &err),
 	     "create", &err);
 	must(start(&b->h, "sleep", &err), "start", &err);
-	for (unsigned int i = 0; i < ALL; i++) {
-		char id[16];
-		uint64_t begin = monotonic_ns();
+	for (unsigned int round = 0; round < rows_rounds(); round++) {
+		for (unsigned int i = 0; i < PER_ROUND; i++) {
+			char id[16];
+			uint64_t begin = monotonic_ns();
 
-		(void)snprintf(id, sizeof(id), "e%u", i);
-		must(exec(&b->h, "sleep", id, ARGS("/bin/true"), false, &err), "exec", &err);
-		must(wait_process(&b->h, "sleep", id, &err), "wait for an exec", &err);
-		agent_ns[i] = monotonic_ns() - begin;
-		if (i % ROUNDS == ROUNDS - 1)
-			must(link_times(&b->link, ROUNDS, "crun/cli", crun_exec,
-					crun_ns + i + 1 - ROUNDS, &err),
-			     "crun exec", &err);
+			(void)snprintf(id, sizeof(id), "e%u", round * PER_ROUND + i);
+			must(exec(&b->h, "sleep", id, ARGS("/bin/true"), false, &err), "exec",
+			     &err);
+			must(wait_process(&b->h, "sleep", id, &err), "wait for an exec", &err);
+			ns[i] = monotonic_ns() - begin;
+		}
+		lives_sample(&row, OURS, ns);
+		must(link_times(&b->link, PER_ROUND, "crun/cli", crun_exec, ns, &err), "crun exec",
+		     &err);
+		lives_sample(&row, FLOOR, ns);
+		row_round(&row);
 	}
 	must(remove_container(&b->h, "sleep", &err), "remove", &err);
 	arena_release(&a);
-	row("in the VM: exec+wait /bin/true p50", p50_ms(agent_ns), "ms", "crun exec p50",
-	    p50_ms(crun_ns));
+	row_print(&row);
 }
 
 /* Returns the memory of the agent, init's first child. */
@@ -249,8 +248,11 @@ memory(struct bench *b, uint32_t n)
 {
 	struct error err = ERROR_INIT;
 	char id[16];
+	static const char name[] = "in the VM: the agent's RSS for each running container";
 	double before;
 
+	if (!row_is_wanted(name))
+		return;
 	agent_lives(b, 20, NULL);
 	before = agent_rss_kib(b);
 	for (uint32_t i = 0; i < n; i++) {
@@ -264,8 +266,7 @@ memory(struct bench *b, uint32_t n)
 		must(start(&b->h, id, &err), "start one of many", &err);
 		arena_release(&a);
 	}
-	row("in the VM: the agent's RSS for each running container",
-	    (agent_rss_kib(b) - before) / n, "KiB", "the agent without", before);
+	row_print_once(name, "KiB", (agent_rss_kib(b) - before) / n, "the agent without", before);
 	for (uint32_t i = 0; i < n; i++) {
 		(void)snprintf(id, sizeof(id), "many%u", i);
 		must(remove_container(&b->h, id, &err), "remove one of many", &err);
