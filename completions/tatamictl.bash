@@ -23,7 +23,7 @@ _tatamictl()
 	local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD - 1]} i n=0
 	local vm='--rootfs --bundle --entrypoint --stop-signal --writable --scratch --share --virtiofsd --virtiofs-cache --volume --device --in --attach --detach --rm --name --log-size --log-files --tty --interactive --env --cwd --user
 		--hostname --read-only --privileged --guest-proc --memory --cpus --max-memory --max-cpus --hotplug-ports
-		--kernel --initrd --root-image --root-nvdimm --root-parameters --agent-binary --nic --network --no-network --publish --no-container --debug-console --gdb --append --arch
+		--kernel --initrd --root-image --root-nvdimm --root-parameters --agent-binary --other-agent --nic --network --no-network --publish --no-container --debug-console --gdb --append --arch
 		--machine
 		--qemu-arg --log
 		--accel --icount --boot-timeout --timeout --quiet --timing --verbose --help'
@@ -54,7 +54,7 @@ _tatamictl()
 		_tatamictl_files -d
 		return ;;
 	*:--share)
-		_tatamictl_words 'virtio-fs 9p none'
+		_tatamictl_words 'virtio-fs 9p copy none'
 		return ;;
 	*:--image|*:--claim)
 		return ;;

@@ -43,6 +43,7 @@ enum {
 	OPT_ROOT_NVDIMM,
 	OPT_ROOT_PARAMETERS,
 	OPT_AGENT,
+	OPT_OTHER_AGENT,
 	OPT_APPEND,
 	OPT_LOG,
 	OPT_ACCEL,
@@ -118,6 +119,7 @@ static const struct option long_options[] = {
 	{ "root-nvdimm", no_argument, NULL, OPT_ROOT_NVDIMM },
 	{ "root-parameters", required_argument, NULL, OPT_ROOT_PARAMETERS },
 	{ "agent-binary", required_argument, NULL, OPT_AGENT },
+	{ "other-agent", no_argument, NULL, OPT_OTHER_AGENT },
 	{ "gdb", no_argument, NULL, OPT_GDB },
 	{ "debug-console", no_argument, NULL, OPT_DEBUG_CONSOLE },
 	{ "append", required_argument, NULL, OPT_APPEND },
@@ -149,6 +151,7 @@ static int options_check_together(const struct run_options *o, enum options_for 
 				  struct error *err);
 static int options_choose_share(struct run_options *o, bool has_directories, struct error *err);
 static int options_fill_shares(struct run_options *o, struct error *err);
+static int options_check_copies(const struct run_options *o, bool is_image, struct error *err);
 static int options_fill_layer(struct run_options *o, struct error *err);
 static int options_fill_in(struct run_options *o, enum options_for command, struct error *err);
 static int options_fill_guest_files(struct run_options *o, struct error *err);
@@ -187,6 +190,8 @@ options_parse(struct run_options *o, int argc, char **argv, enum options_for com
 		optind += argv[optind] && strcmp(argv[optind], "--") == 0;
 	}
 	o->container.args = argv + optind;
+	o->vm.other_agent |= o->vm.agent_binary != NULL;
+	o->vm.late_disks = o->vm.other_agent && !o->vm.microvm;
 	o->vm.configure_nic &= !o->no_network && !o->no_container;
 	/* A VM that is stopped in gdb answers when it is continued. */
 	if (!o->vm.boot_timeout_ms)
@@ -297,6 +302,8 @@ options_flag(struct run_options *o, int opt)
 		return &o->container.read_only;
 	case OPT_WRITABLE:
 		return &o->writable;
+	case OPT_OTHER_AGENT:
+		return &o->vm.other_agent;
 	case OPT_PRIVILEGED:
 		return &o->container.privileged;
 	case OPT_ROOT_NVDIMM:
@@ -396,10 +403,12 @@ static int
 options_parse_share(struct run_options *o, const char *text, struct error *err)
 {
 	o->share_none = strcmp(text, "none") == 0;
+	o->share_copy = strcmp(text, "copy") == 0;
 	o->share_given = true;
-	if (!o->share_none && (!options_parse_kind(text, &o->share) || o->share > SHARE_BLK))
+	if (!o->share_none && !o->share_copy &&
+	    (!options_parse_kind(text, &o->share) || o->share > SHARE_BLK))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "--share %s: expected virtio-fs, 9p, none or blk", text);
+				 "--share %s: expected virtio-fs, 9p, copy, none or blk", text);
 	return 0;
 }
 
@@ -695,6 +704,11 @@ options_check_together(const struct run_options *o, enum options_for command, st
 	if (o->vm.microvm && o->vm.root_image)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "--machine microvm: the guest's root cannot be an image");
+	if (o->vm.root_image && o->vm.agent_binary)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--agent-binary: the agent of --root-image is in the image, where "
+				 "tatami-rootfs --agent puts it; --other-agent says that it is not "
+				 "tatami");
 	if (!o->vm.root_image && (o->vm.root_nvdimm || o->vm.root_parameters))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "--root-nvdimm and --root-parameters require --root-image");
@@ -746,7 +760,8 @@ options_fill_attached(struct run_options *o, struct error *err)
 static int
 options_choose_share(struct run_options *o, bool has_directories, struct error *err)
 {
-	bool chosen = o->share_given && o->share != SHARE_BLK && !o->share_none;
+	bool chosen = o->share_copy || (o->share_given && o->share != SHARE_BLK && !o->share_none);
+	bool may_copy = !chosen && has_directories && o->vm.other_agent && !o->virtiofsd;
 	bool needed = chosen && has_directories && o->share == SHARE_VIRTIOFS;
 	struct error why = ERROR_INIT;
 
@@ -756,9 +771,8 @@ options_choose_share(struct run_options *o, bool has_directories, struct error *
 		return error_set(err, ERROR_INVALID_ARGUMENT, SHARE_NONE);
 	/* Without root, virtiofsd knows a single user id. A second program makes the time of a
 	 * guest that counts instructions vary. */
-	if (!chosen && has_directories && o->vm.agent_binary) {
+	if (may_copy) {
 		/* kata-agent has no 9p. */
-		needed = true;
 	} else if (!chosen && has_directories && !needed && !o->virtiofsd) {
 		if (o->vm.icount)
 			error_set(&why, ERROR_FAILED_PRECONDITION, "--icount was given");
@@ -770,19 +784,17 @@ options_choose_share(struct run_options *o, bool has_directories, struct error *
 				   &why) == 0)
 			o->vm.virtiofsd = o->found_virtiofsd;
 		else if (needed || o->virtiofsd)
-			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 !chosen && o->vm.agent_binary
-						 ? "virtio-fs: %s (another agent may have no 9p: "
-						   "--share 9p if it does)"
-						 : "virtio-fs: %s",
-					 why.msg);
+			return error_set(err, ERROR_INVALID_ARGUMENT, "virtio-fs: %s", why.msg);
 	}
-	if (chosen || !has_directories)
+	if (!has_directories || (chosen && !o->share_copy))
 		return 0;
-	o->share = why.code == ERROR_OK ? SHARE_VIRTIOFS : SHARE_9P;
+	o->share_copy |= may_copy && why.code != ERROR_OK;
+	o->share = o->share_copy ? SHARE_BLK : why.code == ERROR_OK ? SHARE_VIRTIOFS : SHARE_9P;
 	if (why.code != ERROR_OK)
-		(void)snprintf(o->share_note, sizeof(o->share_note),
-			       "directories are shared by 9p, not virtio-fs: %s", why.msg);
+		(void)snprintf(o->share_note, sizeof(o->share_note), "directories are %s: %s",
+			       o->share_copy ? "copied to disks (--share 9p if the agent has 9p)"
+					     : "shared by 9p, not virtio-fs",
+			       why.msg);
 	return 0;
 }
 
@@ -845,6 +857,9 @@ options_fill_shares(struct run_options *o, struct error *err)
 		return -1;
 	if (!is_image)
 		o->vm.shares[0].kind = o->share;
+	if (o->share_copy && options_check_copies(o, is_image, err) < 0)
+		return -1;
+	o->vm.shares[0].is_copied = !is_image && o->share_copy;
 	if (volumes_check(o->volumes, o->container.n_volumes,
 			  is_image ? o->vm.shares[0].path : NULL, err) < 0)
 		return -1;
@@ -864,9 +879,37 @@ options_fill_shares(struct run_options *o, struct error *err)
 		if (options_set_share(&o->vm.shares[o->vm.n_shares],
 				      is_directory ? o->share : v->bus, path, v->readonly, err) < 0)
 			return -1;
+		if (is_directory && o->share_copy) {
+			struct vm_share *s = &o->vm.shares[o->vm.n_shares];
+
+			s->is_copied = true;
+			if (v->is_file)
+				(void)snprintf(s->copied_file, sizeof(s->copied_file), "%.255s",
+					       strrchr(v->source, '/') + 1);
+		}
 		o->vm.n_shares++;
 	}
 	return options_fill_attached(o, err);
+}
+
+/* Checks that nothing is written to a directory that is copied: the host would not see it. */
+static int
+options_check_copies(const struct run_options *o, bool is_image, struct error *err)
+{
+	if (!is_image && o->writable)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--writable: %s would be copied to a disk%s%s", o->rootfs,
+				 o->share_note[0] ? ": " : "", o->share_note);
+	for (size_t i = 0; i < o->container.n_volumes; i++) {
+		const struct volume *v = &o->volumes[i];
+
+		if (v->kind == VOLUME_WATCHED || (v->kind == VOLUME_ON_SHARE && !v->readonly))
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "the volume at %s would be copied to a disk, which is "
+					 "possible only for bind volumes with :ro%s%s",
+					 v->target, o->share_note[0] ? ": " : "", o->share_note);
+	}
+	return 0;
 }
 
 /* Checks the options of a container in a running VM, and makes its disks shares. */
@@ -954,7 +997,6 @@ options_fill_guest_files(struct run_options *o, struct error *err)
 		if (find_guest_file("tatami", o->init, sizeof(o->init), err) < 0)
 			return -1;
 		o->vm.init_binary = o->init;
-		o->vm.late_disks = !o->vm.microvm;
 	}
 	if (!o->arch_given)
 		o->vm.arch = find_kernel_arch(o->vm.kernel);

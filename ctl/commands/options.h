@@ -61,7 +61,8 @@ struct run_options {
 	struct log_limit log;
 	/* run: name of the running VM for the container, or NULL to boot one */
 	const char *in;
-	/* share of directories once all options are parsed: 9p or virtio-fs */
+	/* share of directories once all options are parsed: 9p, virtio-fs, or with share_copy a
+	 * disk */
 	enum share_kind share;
 	bool arch_given, share_given, share_none, interactive, timing, verbose;
 	/* neither progress nor notes are printed */
@@ -72,7 +73,8 @@ struct run_options {
 	uint64_t scratch;
 	/* virtiofsd to use, or NULL to find one */
 	const char *virtiofsd;
-	/* the reason for sharing directories by 9p although the user did not choose it, or "" */
+	/* the reason for sharing directories by 9p, or for copying them, although the user did not
+	 * choose it, or "" */
 	char share_note[PATH_MAX + 192];
 	/* boot: no calls are made to the agent */
 	bool no_container;
@@ -87,6 +89,8 @@ struct run_options {
 	/* pod: directory of the profiles of type Localhost; NULL: that of the pod's file */
 	const char *seccomp_profiles;
 	bool want_help;
+	/* directories are copied to disks */
+	bool share_copy;
 	char kernel[PATH_MAX], initrd[PATH_MAX], init[PATH_MAX], found_virtiofsd[PATH_MAX];
 };
 

@@ -13,6 +13,7 @@
 #include "ctl/spec/spec.h"
 #include "ctl/vm/dial.h"
 #include "ctl/vm/progress.h"
+#include "ctl/vm/spawn.h"
 #include "lib/arena.h"
 #include "lib/deadline.h"
 #include "lib/ttrpc/client.h"
@@ -30,7 +31,7 @@ single_vm_block_signals(void)
 {
 	sigset_t set;
 
-	dial_signals(&set);
+	spawn_end_signals(&set);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
 }

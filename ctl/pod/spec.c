@@ -29,6 +29,8 @@
 
 static int podspec_add_share(struct vm_options *vm, enum share_kind kind, const char *path,
 			     bool may_be_image, bool readonly, struct error *err);
+static int podspec_check_copy(const struct manifest *m, size_t volume, const struct vm_share *share,
+			      struct error *err);
 static int podspec_share_host_path(struct manifest_volume *v, enum share_kind kind,
 				   struct vm_options *vm, struct error *err);
 static int podspec_make_sandbox(const struct podspec *p, struct arena *a, struct error *err);
@@ -216,17 +218,41 @@ int
 podspec_shares(struct manifest *m, const char *files, enum share_kind kind, bool writable,
 	       struct vm_options *vm, struct error *err)
 {
-	for (size_t i = 0; i < m->n_containers; i++)
-		if (podspec_add_share(vm, kind, m->containers[i].image, true,
-				      !writable || m->containers[i].has_read_only_image, err) < 0)
+	for (size_t i = 0; i < m->n_containers; i++) {
+		bool readonly = !writable || m->containers[i].has_read_only_image;
+
+		if (podspec_add_share(vm, kind, m->containers[i].image, true, readonly, err) < 0)
 			return error_wrap(err, "image of container %s", m->containers[i].name);
+		if (vm->shares[i].is_copied && !readonly)
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "--writable: the image of container %s would be copied "
+					 "to a disk",
+					 m->containers[i].name);
+	}
 	if (podspec_add_share(vm, kind, files, false, false, err) < 0)
 		return -1;
 	for (size_t i = 0; i < m->n_volumes; i++)
 		if (m->volumes[i].kind == VOLUME_HOST_PATH &&
-		    podspec_share_host_path(&m->volumes[i], kind, vm, err) < 0)
+		    (podspec_share_host_path(&m->volumes[i], kind, vm, err) < 0 ||
+		     podspec_check_copy(m, i, &vm->shares[vm->n_shares - 1], err) < 0))
 			return error_wrap(err, "line %u: volume %s", m->volumes[i].line,
 					  m->volumes[i].name);
+	return 0;
+}
+
+/* Checks that nothing is written to a directory that is copied: the host would not see it. */
+static int
+podspec_check_copy(const struct manifest *m, size_t volume, const struct vm_share *share,
+		   struct error *err)
+{
+	for (size_t i = 0; share->is_copied && i < m->n_containers; i++)
+		for (size_t k = 0; k < m->containers[i].n_mounts; k++)
+			if (m->containers[i].mounts[k].volume == volume &&
+			    !m->containers[i].mounts[k].read_only && !m->volumes[volume].read_only)
+				return error_set(err, ERROR_INVALID_ARGUMENT,
+						 "%s would be copied to a disk, which is possible "
+						 "only with readOnly",
+						 m->volumes[volume].path);
 	return 0;
 }
 
@@ -248,7 +274,8 @@ podspec_add_share(struct vm_options *vm, enum share_kind kind, const char *path,
 				 may_be_image ? " or an image" : "");
 	s->kind = S_ISDIR(st.st_mode) ? kind : SHARE_BLK;
 	s->readonly = readonly;
-	if (s->kind == SHARE_BLK) {
+	s->is_copied = s->kind == SHARE_BLK && S_ISDIR(st.st_mode);
+	if (s->kind == SHARE_BLK && !s->is_copied) {
 		s->fstype = find_fstype(s->path, err);
 		if (!s->fstype)
 			return -1;
@@ -286,7 +313,10 @@ podspec_share_host_path(struct manifest_volume *v, enum share_kind kind, struct 
 	(void)snprintf(dir, sizeof(dir), "%s", v->path);
 	(void)snprintf(name, sizeof(name), "%s", v->path);
 	(void)snprintf(v->file, sizeof(v->file), "%.255s", basename(name));
-	return podspec_add_share(vm, kind, dirname(dir), false, false, err);
+	if (podspec_add_share(vm, kind, dirname(dir), false, false, err) < 0)
+		return -1;
+	(void)snprintf(vm->shares[vm->n_shares - 1].copied_file, sizeof(v->file), "%s", v->file);
+	return 0;
 }
 
 /* ---- the sandbox ---- */
@@ -323,7 +353,8 @@ podspec_give_disks(const struct podspec *p, struct arena *a, Grpc__CreateSandbox
 
 		if (m->volumes[i].kind != VOLUME_HOST_PATH)
 			continue;
-		if (share->kind == SHARE_BLK && !share->readonly && m->fs_group >= 0) {
+		if (share->kind >= SHARE_BLK && !share->is_copied && !share->readonly &&
+		    m->fs_group >= 0) {
 			group = arena_alloc(a, sizeof(*group));
 			if (!group)
 				return -1;

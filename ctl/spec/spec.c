@@ -206,8 +206,9 @@ spec_share_storage(struct maker *m, const struct vm_share *s, const char *mount_
 	case SHARE_SCSI:
 	case SHARE_NVDIMM:
 	case SHARE_PMEM:
-		return spec_new_storage(m, spec_disk_driver(s), s->tag, s->fstype ? s->fstype : "",
-					s->readonly ? "ro" : "", mount_point);
+		return spec_new_storage(m, s->is_named ? "blk" : spec_disk_driver(s), s->tag,
+					s->fstype ? s->fstype : "", s->readonly ? "ro" : "",
+					mount_point);
 	}
 	return NULL;
 }

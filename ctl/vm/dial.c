@@ -86,17 +86,6 @@ static struct ttrpc_client *dial_try(struct wait *w, const struct address *addre
 				     struct error *err);
 static int dial_pause_until(struct wait *w, uint64_t until_ns, struct error *err);
 
-void
-dial_signals(sigset_t *set)
-{
-	(void)sigemptyset(set);
-	(void)sigaddset(set, SIGINT);
-	(void)sigaddset(set, SIGTERM);
-	(void)sigaddset(set, SIGHUP);
-	(void)sigaddset(set, SIGQUIT);
-	(void)sigaddset(set, SIGALRM);
-}
-
 struct ttrpc_client *
 dial_agent(struct vm *vm, int timeout_ms, struct error *err)
 {
@@ -153,7 +142,7 @@ dial_open(struct wait *w, struct error *err)
 	struct epoll_event e = { .events = EPOLLIN };
 	sigset_t set;
 
-	dial_signals(&set);
+	spawn_end_signals(&set);
 	w->pidfd = vm_end_fd(w->vm);
 	w->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	w->stop_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -357,7 +346,7 @@ dial_call(struct vm *vm, struct ttrpc_client *client, const ProtobufCServiceDesc
 
 	if (!id)
 		return -1;
-	dial_signals(&set);
+	spawn_end_signals(&set);
 	signals = interruptible ? signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK) : -1;
 	while (!d.done) {
 		struct pollfd p[] = { { .fd = ttrpc_client_fd(client),

@@ -2,8 +2,6 @@
 /* Connecting to the agent of a booting VM. */
 #pragma once
 
-#include <signal.h>
-
 #include <protobuf-c/protobuf-c.h>
 
 #include "ctl/vm/vm.h"
@@ -11,21 +9,17 @@
 
 struct ttrpc_client;
 
-/* Sets *set to the signals that end dial_agent(), which takes them from a signalfd: the caller
- * blocks them first. */
-void dial_signals(sigset_t *set);
-
 /*
  * Waits until the guest has a driver for its vsock device, then connects again and again until the
  * agent answers a Check call. The caller frees the client. Returns NULL and
- * err: UNAVAILABLE (the VM ended), CANCELLED (a signal of dial_signals() is pending) or
+ * err: UNAVAILABLE (the VM ended), CANCELLED (a signal of spawn_end_signals() is pending) or
  * DEADLINE_EXCEEDED (after timeout_ms). Blocks.
  */
 struct ttrpc_client *dial_agent(struct vm *vm, int timeout_ms, struct error *err);
 
 /*
  * Calls a method of the agent, and gives up when the VM ends (UNAVAILABLE, with what QEMU said) or,
- * with `interruptible`, when a signal of dial_signals() is pending (CANCELLED). Otherwise as
+ * with `interruptible`, when a signal of spawn_end_signals() is pending (CANCELLED). Otherwise as
  * ttrpc_client_call(), without the reply. Blocks.
  */
 int dial_call(struct vm *vm, struct ttrpc_client *client, const ProtobufCServiceDescriptor *service,

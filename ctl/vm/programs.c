@@ -200,7 +200,7 @@ programs_have_ended(struct programs *p, struct error *why)
 	for (size_t i = 0; i < PROGRAMS_MAX; i++) {
 		struct program *program = &p->list[i];
 
-		if (i == PROGRAM_QEMU || i == PROGRAM_MKE2FS || !programs_reap(program, 0) ||
+		if (i == PROGRAM_QEMU || i == PROGRAM_MKFS || !programs_reap(program, 0) ||
 		    program->is_optional)
 			continue;
 		helper_ended = true;
@@ -214,7 +214,7 @@ programs_have_ended(struct programs *p, struct error *why)
 		struct program *program = &p->list[i];
 
 		/* The others ended because QEMU has. */
-		if (!program->has_ended || i == PROGRAM_MKE2FS ||
+		if (!program->has_ended || i == PROGRAM_MKFS ||
 		    (i != PROGRAM_QEMU && qemu_ended && program->status == 0))
 			continue;
 		programs_describe(p, program, one, sizeof(one));
@@ -232,7 +232,7 @@ programs_have_failed(const struct programs *p)
 	for (size_t i = 0; i < PROGRAMS_MAX; i++) {
 		const struct program *program = &p->list[i];
 
-		if (i != PROGRAM_MKE2FS && program->has_ended && !program->is_optional &&
+		if (i != PROGRAM_MKFS && program->has_ended && !program->is_optional &&
 		    (program->status != 0 || !qemu_ended))
 			return true;
 	}

@@ -13,8 +13,8 @@ enum program_slot {
 	PROGRAM_QEMU,
 	PROGRAM_VSOCK,
 	PROGRAM_PASST,
-	/* makes the file system of a scratch disk, and ends before QEMU is started */
-	PROGRAM_MKE2FS,
+	/* makes file systems, and ends before QEMU is started */
+	PROGRAM_MKFS,
 	/* first of VM_SHARES_MAX */
 	PROGRAM_VIRTIOFSD,
 	PROGRAMS_MAX = PROGRAM_VIRTIOFSD + VM_SHARES_MAX,

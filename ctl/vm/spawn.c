@@ -156,3 +156,14 @@ spawn_read(const struct argv *a, int timeout_ms, char *out, size_t size, struct 
 	out[n > 0 ? n : 0] = '\0';
 	return status;
 }
+
+void
+spawn_end_signals(sigset_t *set)
+{
+	(void)sigemptyset(set);
+	(void)sigaddset(set, SIGINT);
+	(void)sigaddset(set, SIGTERM);
+	(void)sigaddset(set, SIGHUP);
+	(void)sigaddset(set, SIGQUIT);
+	(void)sigaddset(set, SIGALRM);
+}

@@ -2,6 +2,7 @@
 /* Starting programs on the host. */
 #pragma once
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -35,3 +36,7 @@ bool wait_for(pid_t pid, int timeout_ms, int *status);
 /* Runs a program to its end, and stores the beginning of what it prints. A program that takes
  * longer than timeout_ms is killed. Returns its status as waitpid(2) does, or -1 and err. */
 int spawn_read(const struct argv *a, int timeout_ms, char *out, size_t size, struct error *err);
+
+/* Sets *set to the signals by which the user ends the start of a VM: the caller blocks them, and
+ * what takes long looks for them. */
+void spawn_end_signals(sigset_t *set);

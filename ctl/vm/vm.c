@@ -28,6 +28,7 @@
 #include <linux/vhost.h>
 
 #include "ctl/vm/attach.h"
+#include "ctl/vm/copy_disk.h"
 #include "ctl/vm/find.h"
 #include "ctl/vm/initrd.h"
 #include "ctl/vm/programs.h"
@@ -47,6 +48,7 @@
 static int vm_make_directory(struct vm *vm, const char *dir, struct error *err);
 static int vm_start_all(struct vm *vm, struct vm_options *o, struct error *err);
 static int vm_prepare_shares(struct vm *vm, struct vm_options *o, struct error *err);
+static void vm_spread_late_disks(struct vm_options *o);
 static int vm_make_scratch(struct vm *vm, struct vm_share *s, struct error *err);
 static int vm_start_vsock(struct vm *vm, struct qemu_parts *parts, struct error *err);
 static int vm_start_virtiofsd(struct vm *vm, const struct vm_options *o, unsigned int i,
@@ -61,6 +63,8 @@ vm_start(struct vm *vm, struct vm_options *o, const char *dir, struct error *err
 {
 	vm->lock = -1;
 	vm->scratch = -1;
+	for (size_t i = 0; i < ARRAY_LEN(vm->copies); i++)
+		vm->copies[i] = -1;
 	if (vm_make_directory(vm, dir, err) < 0)
 		return -1;
 	programs_init(&vm->programs, vm->dir);
@@ -190,11 +194,22 @@ vm_explain_network(const struct vm_options *o, struct error *err)
 static int
 vm_prepare_shares(struct vm *vm, struct vm_options *o, struct error *err)
 {
+	sigset_t stop;
+
+	spawn_end_signals(&stop);
+	vm_spread_late_disks(o);
 	for (unsigned int i = 0; i < o->n_shares; i++) {
 		struct vm_share *s = &o->shares[i];
 		struct stat st;
 
 		qemu_share_tag(o, i, s->tag, sizeof(s->tag));
+		if (s->is_copied) {
+			progress_step("copying directories to disks");
+			vm->copies[i] = copy_disk_make(&vm->programs, find_arch_name(o->arch), s,
+						       &stop, err);
+			if (vm->copies[i] < 0)
+				return -1;
+		}
 		if (s->scratch && vm_make_scratch(vm, s, err) < 0)
 			return -1;
 		if (s->kind != SHARE_NVDIMM && s->kind != SHARE_PMEM)
@@ -202,6 +217,7 @@ vm_prepare_shares(struct vm *vm, struct vm_options *o, struct error *err)
 		if (stat(s->path, &st) < 0)
 			return error_sys(err, "failed to look up %s", s->path);
 		s->size = (unsigned long long)st.st_size;
+		s->is_named = o->other_agent;
 	}
 	if (o->root_image && o->root_nvdimm) {
 		struct stat st;
@@ -211,6 +227,18 @@ vm_prepare_shares(struct vm *vm, struct vm_options *o, struct error *err)
 		o->root_size = (unsigned long long)st.st_size;
 	}
 	return 0;
+}
+
+/* Puts the late disks for which the VM has no port behind the SCSI controller. The ports that the
+ * user has asked for stay free. */
+static void
+vm_spread_late_disks(struct vm_options *o)
+{
+	unsigned int n = o->hotplug_ports ? o->hotplug_ports : 1;
+
+	for (unsigned int i = 0; o->late_disks && i < o->n_shares; i++)
+		if (o->shares[i].kind == SHARE_BLK && n++ >= VM_PORTS_MAX)
+			o->shares[i].kind = SHARE_SCSI;
 }
 
 /* Makes the file of a scratch disk. It has no name, so nothing of it is left, whatever ends this
@@ -239,13 +267,13 @@ vm_make_scratch(struct vm *vm, struct vm_share *s, struct error *err)
 	argv_add(&a, "-m0");
 	argv_add(&a, "-O^has_journal");
 	argv_add(&a, "%s", s->path);
-	if (programs_start(&vm->programs, PROGRAM_MKE2FS, "mke2fs", &a, -1, err) < 0)
+	if (programs_start(&vm->programs, PROGRAM_MKFS, "mke2fs", &a, -1, err) < 0)
 		return -1;
-	if (!programs_wait(&vm->programs, PROGRAM_MKE2FS, MKE2FS_MS))
+	if (!programs_wait(&vm->programs, PROGRAM_MKFS, MKE2FS_MS))
 		return error_set(err, ERROR_DEADLINE_EXCEEDED, "mke2fs timed out");
-	if (vm->programs.list[PROGRAM_MKE2FS].status == 0)
+	if (vm->programs.list[PROGRAM_MKFS].status == 0)
 		return 0;
-	return programs_explain(&vm->programs, PROGRAM_MKE2FS, err);
+	return programs_explain(&vm->programs, PROGRAM_MKFS, err);
 }
 
 /* Sets up vsock: with the kernel's vhost device and a free CID, or with vhost-device-vsock. */
@@ -462,6 +490,8 @@ vm_stop(struct vm *vm, int grace_ms)
 	vm->dir[0] = '\0';
 	close_fd(&vm->lock);
 	close_fd(&vm->scratch);
+	for (size_t i = 0; i < ARRAY_LEN(vm->copies); i++)
+		close_fd(&vm->copies[i]);
 }
 
 void

@@ -32,6 +32,8 @@ struct vm {
 	int scratch;
 	/* the end of the VM, once vm_has_ended() */
 	struct error why;
+	/* the disks with copies of directories, else -1 */
+	int copies[VM_SHARES_MAX];
 };
 
 /* Creates the directory `dir` (mode 0700), or a temporary one if NULL, starts all programs and

@@ -65,6 +65,14 @@ struct vm_share {
 	unsigned long long scratch;
 	/* nothing that tatamictl makes uses it: the VM outlives its server */
 	bool is_optional;
+	/* kind is SHARE_BLK, path that of a directory: vm_start makes a disk with a copy of it, and
+	 * fills in path and fstype */
+	bool is_copied;
+	/* copy only this file of the directory; "": all */
+	char copied_file[NAME_MAX + 1];
+	/* requests have the disk's name alone: the agent may have missed the event of its device,
+	 * or know no events of its kind; filled in by vm_start */
+	bool is_named;
 };
 
 struct vm_options {
@@ -125,4 +133,6 @@ struct vm_options {
 	const char *virtiofsd;
 	/* value of virtiofsd's --cache; NULL: "auto" */
 	const char *virtiofs_cache;
+	/* the guest's agent is not ours: agent_binary, or one in root_image */
+	bool other_agent;
 };

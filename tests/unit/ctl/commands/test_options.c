@@ -134,6 +134,12 @@ static const struct wrong {
 	{ FILES "--rootfs %d -p [127.0.0.1]:80:80 -- true", "expected [ADDRESS:]", false },
 	{ FILES "--rootfs %d -p []:80:80 -- true", "expected [ADDRESS:]", false },
 	{ FILES "--rootfs %d --share none -- true", "is a directory", false },
+	{ FILES "--rootfs %d --share copy --writable -- true", "would be copied to a disk", false },
+	{ FILES "--rootfs %d --share copy -v %d:/x -- true", "bind volumes with :ro", false },
+	{ FILES "--rootfs %d --share copy -v type=config,source=%d,target=/x -- true",
+	  "bind volumes with :ro", false },
+	{ FILES "--rootfs %d --agent-binary %f --root-image x -- true", "tatami-rootfs --agent",
+	  false },
 	{ FILES "--rootfs %i --share none -v %d:/x -- true", "--share none", false },
 	{ FILES "--rootfs %d --virtiofsd %o -- true", "is QEMU's old virtiofsd", false },
 	{ FILES "--rootfs %d --virtiofsd %i -- true", "failed to look up", false },
@@ -276,6 +282,51 @@ Test(ctl_options, all_options, .init = make_files, .fini = remove_files)
 	CHECK_STR(o->container.cwd, "/w");
 	CHECK_STR(o->container.env[o->container.n_env - 1], "A=1");
 	CHECK(o->interactive && !o->container.terminal);
+	options_release(o);
+	free(o);
+}
+
+Test(ctl_options, copies, .init = make_files, .fini = remove_files)
+{
+	struct run_options *o = calloc(1, sizeof(*o));
+	auto_free char *words = NULL;
+	struct error err = ERROR_INIT;
+
+	REQUIRE_NE(o, NULL);
+	make_ext4(image);
+	REQUIRE_OK(parse(o,
+			 FILES "--rootfs %d --share copy -v %d:/a:ro -v %f:/b:ro "
+			       "-v type=blk,source=%i,target=/c -- cmd",
+			 false, &words, &err),
+		   &err);
+	REQUIRE_EQ(o->vm.n_shares, 4);
+	for (unsigned int i = 0; i < 4; i++) {
+		CHECK_EQ(o->vm.shares[i].kind, SHARE_BLK, "share %u", i);
+		CHECK_EQ(o->vm.shares[i].is_copied, i < 3, "share %u", i);
+	}
+	CHECK_STR(o->vm.shares[1].copied_file, "");
+	CHECK_STR(o->vm.shares[2].path, dir);
+	CHECK_STR(o->vm.shares[2].copied_file, strrchr(file, '/') + 1);
+	CHECK_EQ(o->vm.late_disks, false);
+	options_release(o);
+	free(o);
+}
+
+/* Another agent has no 9p, and disks come after its start. */
+Test(ctl_options, other_agent, .init = make_files, .fini = remove_files)
+{
+	struct run_options *o = calloc(1, sizeof(*o));
+	auto_free char *words = NULL;
+	struct error err = ERROR_INIT;
+
+	REQUIRE_NE(o, NULL);
+	REQUIRE_OK(parse(o, FILES "--rootfs %d --other-agent --virtiofsd %c -v %d:/a -- cmd", false,
+			 &words, &err),
+		   &err);
+	CHECK_EQ(o->vm.shares[0].kind, SHARE_VIRTIOFS);
+	CHECK_EQ(o->vm.shares[1].kind, SHARE_VIRTIOFS);
+	CHECK_STR(o->share_note, "");
+	CHECK_EQ(o->vm.late_disks, true);
 	options_release(o);
 	free(o);
 }
