@@ -106,7 +106,7 @@ _tatamictl()
 	attach:-*)
 		_tatamictl_words '--container --detach-keys --no-stdin --close-stdin --no-signals --timeout --help' ;;
 	cp:-*)
-		_tatamictl_words '--archive --container --help' ;;
+		_tatamictl_words '--archive --container --timeout --help' ;;
 	cp:*)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word"; compgen -W "$(_tatamictl_vms)" -S : -- "$word")
 		compopt -o nospace ;;

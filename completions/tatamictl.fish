@@ -170,7 +170,7 @@ complete -c tatamictl -n '__tatamictl_in exec' -l help -d 'Print a summary'
 
 complete -c tatamictl -n '__tatamictl_in images' -s q -l quiet -d 'Only the digests'
 complete -c tatamictl -n '__tatamictl_in pull' -s q -l quiet -d 'Without progress'
-complete -c tatamictl -n '__tatamictl_in exec attach plug unplug stats stop rm' -l timeout -x -d 'Seconds'
+complete -c tatamictl -n '__tatamictl_in exec attach cp plug unplug stats stop rm' -l timeout -x -d 'Seconds'
 complete -c tatamictl -n '__tatamictl_in plug rpc' -l json -d 'With --list, print JSON'
 complete -c tatamictl -n '__tatamictl_in images' -l json -d 'Print JSON'
 complete -c tatamictl -n '__tatamictl_in pull' -l arch -x -a 'x86_64 aarch64' -d 'Architecture'

@@ -157,6 +157,7 @@ _tatamictl()
 		cp)
 			_arguments '(-a --archive)'{-a,--archive}'[keep owners and devices]' \
 				'(-c --container)'{-c,--container}'[container]:container: ' \
+				'--timeout[time limit of a call]:seconds: ' \
 				'(- *)--help[print a summary]' '*:file or NAME\:PATH:_files' && ret=0 ;;
 		plug)
 			_arguments '(1 2)--list[list what was plugged in]:name:_tatamictl_vms' \

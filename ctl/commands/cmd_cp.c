@@ -26,6 +26,7 @@
 
 #include "agent.pb-c.h"
 #include "ctl/commands/commands.h"
+#include "ctl/commands/options.h"
 #include "ctl/vm/record.h"
 #include "ctl/streams/session.h"
 #include "ctl/spec/spec.h"
@@ -38,9 +39,8 @@
 #include "lib/sys.h"
 #include "lib/ttrpc/client.h"
 
-#define CALL_TIMEOUT_MS 60000
-#define CHUNK           (128u << 10)
-#define REQUEST_MAX     (1u << 20)
+#define CHUNK       (128u << 10)
+#define REQUEST_MAX (1u << 20)
 
 static const char cp_usage[] =
 	"usage: tatamictl cp [-a] [-c CONTAINER] NAME[/CONTAINER]:PATH LOCAL|-\n"
@@ -52,6 +52,7 @@ static const char cp_usage[] =
 	"\n"
 	"  -a, --archive          keep owners, set-user-id bits and device nodes, too\n"
 	"  -c, --container NAME   the container (default: the first)\n"
+	"  --timeout SECONDS      time for the reply to a call to the agent (default 60)\n"
 	"  -h, --help             print this\n";
 
 struct cp {
@@ -65,6 +66,8 @@ struct cp {
 	bool is_directory;
 	struct record_ref ref;
 	struct ttrpc_client *client;
+	/* time for the reply to a call */
+	int timeout_ms;
 };
 
 static int cp_parse(struct cp *c, int argc, char **argv, struct error *err);
@@ -97,7 +100,7 @@ cmd_cp(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	r = record_find(c->vm, c->container, true, &c->ref, &err);
 	if (r == 0) {
-		c->client = ttrpc_client_dial(c->ref.state.address, CALL_TIMEOUT_MS, &err);
+		c->client = ttrpc_client_dial(c->ref.state.address, c->timeout_ms, &err);
 		r = c->client ? 0 : -1;
 	}
 	if (r == 0)
@@ -153,6 +156,7 @@ cp_parse(struct cp *c, int argc, char **argv, struct error *err)
 	static const struct option options[] = {
 		{ "archive", no_argument, NULL, 'a' },
 		{ "container", required_argument, NULL, 'c' },
+		{ "timeout", required_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -160,14 +164,17 @@ cp_parse(struct cp *c, int argc, char **argv, struct error *err)
 	bool is_from, is_to;
 	int opt;
 
+	c->timeout_ms = CALL_TIMEOUT_S * 1000;
 	optind = 0;
 	while ((opt = getopt_long(argc, argv, "ac:h", options, NULL)) != -1) {
 		if (opt == 'a')
 			c->archive = true;
 		else if (opt == 'c')
 			c->container = optarg;
-		else
+		else if (opt != 't')
 			return opt == 'h' ? 1 : -1;
+		else if (options_parse_seconds("--timeout", optarg, &c->timeout_ms, err) < 0)
+			return -1;
 	}
 	if (argc - optind != 2)
 		return -1;
@@ -313,7 +320,7 @@ cp_execute(struct cp *c, const char *const *args, int in, int out, int errors, s
 		error_nomem(err, "building the request");
 	else if (warden_start(&w, c->ref.state.address, c->ref.id, exec_id, err) == 0)
 		r = ttrpc_client_call(c->client, &grpc__agent_service__descriptor, "ExecProcess",
-				      &q.base, CALL_TIMEOUT_MS, NULL, err);
+				      &q.base, c->timeout_ms, NULL, err);
 	arena_release(&a);
 	if (created)
 		grpc__create_container_request__free_unpacked(created, NULL);

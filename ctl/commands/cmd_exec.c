@@ -174,7 +174,7 @@ static int
 exec_find_user(struct ttrpc_client *client, const struct vm_state *state, struct exec_options *o,
 	       struct error *err)
 {
-	if (exec_user_find(client, state, o->id, o->user, &o->account, err) < 0)
+	if (exec_user_find(client, state, o->id, o->user, o->timeout_ms, &o->account, err) < 0)
 		return error_wrap(err, "--user");
 	o->process.uid = o->account.uid;
 	o->process.gid = o->account.gid;

@@ -18,9 +18,8 @@
 #include "lib/parse.h"
 #include "lib/ttrpc/client.h"
 
-#define CALL_TIMEOUT_MS 60000
-#define CHUNK           (64u << 10)
-#define FILE_MAX        (1u << 20)
+#define CHUNK    (64u << 10)
+#define FILE_MAX (1u << 20)
 
 struct reader {
 	struct ttrpc_client *client;
@@ -28,6 +27,7 @@ struct reader {
 	char exec_id[64];
 	struct arena *arena;
 	struct error *err;
+	int timeout_ms;
 };
 
 static int exec_user_read(struct reader *r, const char *file, const char **out);
@@ -48,10 +48,12 @@ exec_user_is_numbers(const char *text, struct account *out)
 
 int
 exec_user_find(struct ttrpc_client *client, const struct vm_state *state, const char *container,
-	       const char *text, struct account *out, struct error *err)
+	       const char *text, int timeout_ms, struct account *out, struct error *err)
 {
 	const char *passwd = NULL, *group = NULL;
-	struct reader r = { .client = client, .container = container, .err = err };
+	struct reader r = {
+		.client = client, .container = container, .err = err, .timeout_ms = timeout_ms
+	};
 	struct arena a;
 	int done;
 
@@ -96,7 +98,7 @@ exec_user_read(struct reader *r, const char *file, const char **out)
 	if (!q.process || !text)
 		return error_nomem(r->err, "looking up a user");
 	if (ttrpc_client_call(r->client, &grpc__agent_service__descriptor, "ExecProcess", &q.base,
-			      CALL_TIMEOUT_MS, NULL, r->err) < 0) {
+			      r->timeout_ms, NULL, r->err) < 0) {
 		if (exit_code_of(r->err) == EXIT_FAILED)
 			return error_wrap(r->err, "failed to look up a user");
 		*r->err = (struct error)ERROR_INIT;
@@ -128,7 +130,7 @@ exec_user_output(struct reader *r, char *out, size_t size)
 		reply = NULL;
 		/* A failed read ends the stream. */
 		if (ttrpc_client_call(r->client, &grpc__agent_service__descriptor, "ReadStdout",
-				      &q.base, CALL_TIMEOUT_MS, &reply, &end) == 0) {
+				      &q.base, r->timeout_ms, &reply, &end) == 0) {
 			const ProtobufCBinaryData *data =
 				&((Grpc__ReadStreamResponse *)reply)->data;
 
@@ -146,7 +148,7 @@ exec_user_output(struct reader *r, char *out, size_t size)
 	if (n == size - 1)
 		return error_set(r->err, ERROR_RESOURCE_EXHAUSTED, "larger than %zu bytes", n);
 	if (ttrpc_client_call(r->client, &grpc__agent_service__descriptor, "WaitProcess", &w.base,
-			      CALL_TIMEOUT_MS, &reply, r->err) < 0)
+			      r->timeout_ms, &reply, r->err) < 0)
 		return -1;
 	status = ((Grpc__WaitProcessResponse *)reply)->status;
 	protobuf_c_message_free_unpacked(reply, NULL);

@@ -11,8 +11,9 @@ struct ttrpc_client;
 /*
  * Finds "USER[:GROUP]", each a name or a number, in the container's /etc/passwd and /etc/group: as
  * they are now, read by the container's own cat; without that, as its root on the host has them.
- * Nothing is looked up for two numbers. Returns 0, or -1 and err: NOT_FOUND for an unknown name,
- * INVALID_ARGUMENT where names cannot be looked up.
+ * timeout_ms is the time for the reply to each call. Nothing is looked up for two numbers. Returns
+ * 0, or -1 and err: NOT_FOUND for an unknown name, INVALID_ARGUMENT where names cannot be looked
+ * up.
  */
 int exec_user_find(struct ttrpc_client *client, const struct vm_state *state, const char *container,
-		   const char *text, struct account *out, struct error *err);
+		   const char *text, int timeout_ms, struct account *out, struct error *err);

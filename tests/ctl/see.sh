@@ -214,7 +214,7 @@ limits()
 	FAKE_HANG=StatsContainer boot --name slow >/dev/null && fails_alive 'timed out' ctl stats --timeout 1 slow && ctl rm -f slow || return 1
 	FAKE_HANG=DestroySandbox boot --name slow -- sh -c 'trap "" TERM; while :; do sleep 0.1; done' >/dev/null && ctl stop --timeout 1 slow && test "$(ctl ps -a --json | jq -r ".[].state")" = failed && ctl rm slow && nothing_left
 }
-passes '--timeout of exec, stats and stop' limits
+passes '--timeout of exec, cp, stats and stop' limits
 
 # ---- help ----
 
@@ -248,3 +248,5 @@ meanings()
 	test ! -s "$scratch/twice" || { cat "$scratch/letters"; return 1; }
 }
 passes 'a letter stands for the same option in each command' meanings
+	FAKE_HANG=ExecProcess booted slow && fails_alive 'timed out' ctl cp --timeout 1 slow:/etc - &&
+		fails_alive 'look up a user' ctl exec --timeout 1 -u nobody slow -- true && ctl rm -f slow || return 1
