@@ -8,10 +8,12 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ctl/commands/commands.h"
 #include "ctl/vm/state.h"
+#include "ctl/vm/watcher.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/parse.h"
@@ -21,7 +23,7 @@
 static const char usage[] =
 	"usage: tatamictl console [-f] [-n LINES] NAME\n"
 	"Prints what the kernel and the agent of VM NAME wrote to the guest's console. It is kept\n"
-	"until `tatamictl rm NAME`.\n"
+	"until `tatamictl rm NAME`: the first 256 KiB and, of more than 16 MiB, the last 8.\n"
 	"\n"
 	"  -f, --follow      go on until the VM ends\n"
 	"  -n, --tail LINES  only the last LINES lines\n"
@@ -33,16 +35,22 @@ struct console {
 	/* lines from the end, UINT32_MAX: all */
 	uint32_t tail;
 	int fd;
+	/* the offset of the next byte, and whether the rest of a line there is skipped, because
+	 * its begin is lost */
+	off_t at;
+	bool is_in_line;
+	/* the last byte that was printed */
+	char last;
 };
 
 static int console_parse(struct console *c, int argc, char **argv);
-static int console_skip(const struct console *c, struct error *err);
+static int console_skip(struct console *c, struct error *err);
 static int console_copy(void *console, struct error *err);
 
 int
 cmd_console(int argc, char **argv)
 {
-	struct console c = { .tail = UINT32_MAX, .fd = -1 };
+	struct console c = { .tail = UINT32_MAX, .fd = -1, .last = '\n' };
 	char path[PATH_MAX + 16];
 	struct error err = ERROR_INIT;
 	struct vm_state state;
@@ -98,46 +106,84 @@ console_parse(struct console *c, int argc, char **argv)
 	return -1;
 }
 
-/* Moves to the begin of the last lines, backwards from the end. */
+/* Moves to the begin of the last lines, backwards from the end, not into a hole (watcher.h). */
 static int
-console_skip(const struct console *c, struct error *err)
+console_skip(struct console *c, struct error *err)
 {
-	off_t at = lseek(c->fd, 0, SEEK_END);
+	off_t at = lseek(c->fd, 0, SEEK_END), begin = watcher_last_part(c->fd);
 	uint64_t newlines = 0;
 	char part[4096];
 	bool is_last = true;
 
 	if (c->tail == UINT32_MAX)
-		at = 0;
-	while (at > 0 && newlines <= c->tail) {
-		size_t n = at < (off_t)sizeof(part) ? (size_t)at : sizeof(part);
+		return 0;
+	while (at > begin && newlines <= c->tail) {
+		size_t n = at - begin < (off_t)sizeof(part) ? (size_t)(at - begin) : sizeof(part);
 
 		if (pread(c->fd, part, n, at - (off_t)n) != (ssize_t)n)
 			return error_sys(err, "failed to read the console");
 		for (; n > 0 && newlines <= c->tail; n--, at--) {
+			c->at = at;
 			/* The newline that ends the file begins no line. */
-			if (part[n - 1] == '\n' && !is_last && ++newlines == c->tail)
-				return lseek(c->fd, at, SEEK_SET) < 0
-					       ? error_sys(err, "failed to read the console")
-					       : 0;
-			if (c->tail == 0)
+			if (c->tail == 0 ||
+			    (part[n - 1] == '\n' && !is_last && ++newlines == c->tail))
 				return 0;
 			is_last = false;
 		}
 	}
-	return lseek(c->fd, at, SEEK_SET) < 0 ? error_sys(err, "failed to read the console") : 0;
+	c->at = at;
+	c->is_in_line = at > 0;
+	return 0;
+}
+
+/* Skips a hole at the current offset, and reports it. Returns how many of the `n` bytes that were
+ * read there are before the next hole. */
+static size_t
+console_check(struct console *c, size_t n)
+{
+	off_t data = lseek(c->fd, c->at, SEEK_DATA), hole;
+
+	if (data > c->at) {
+		(void)fprintf(stderr, "tatamictl console: %lld bytes are no longer kept here\n",
+			      (long long)(data - c->at));
+		if (c->last != '\n')
+			(void)write_full(STDOUT_FILENO, "\n", 1);
+		c->last = '\n';
+		c->at = data;
+		c->is_in_line = true;
+		return 0;
+	}
+	hole = lseek(c->fd, c->at, SEEK_HOLE);
+	return hole > c->at && (uint64_t)(hole - c->at) < n ? (size_t)(hole - c->at) : n;
 }
 
 /* Copies what the file has more than before. */
 static int
 console_copy(void *console, struct error *err)
 {
-	const struct console *c = console;
+	struct console *c = console;
 	static char part[CHUNK];
-	ssize_t n;
+	struct stat st;
+	ssize_t got;
 
-	while ((n = RETRY_EINTR(read(c->fd, part, sizeof(part)))) > 0)
-		if (write_full(STDOUT_FILENO, part, (size_t)n) < 0)
+	/* It was truncated, on a file system without holes. */
+	if (fstat(c->fd, &st) == 0 && st.st_size < c->at)
+		c->at = 0;
+	while ((got = RETRY_EINTR(pread(c->fd, part, sizeof(part), c->at))) > 0) {
+		/* After reading: the hole may be a new one. */
+		size_t n = console_check(c, (size_t)got), skip = 0;
+
+		if (c->is_in_line && n > 0) {
+			const char *newline = memchr(part, '\n', n);
+
+			skip = newline ? (size_t)(newline + 1 - part) : n;
+			c->is_in_line = !newline;
+		}
+		c->at += (off_t)n;
+		if (n > skip)
+			c->last = part[n - 1];
+		if (write_full(STDOUT_FILENO, part + skip, n - skip) < 0)
 			return error_sys(err, "failed to write the console");
-	return n < 0 ? error_sys(err, "failed to read the console") : 0;
+	}
+	return got < 0 ? error_sys(err, "failed to read the console") : 0;
 }

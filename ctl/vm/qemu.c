@@ -123,7 +123,7 @@ qemu_argv(struct argv *a, const struct vm_options *o, const struct qemu_parts *p
 	argv_add(a, "-append");
 	argv_add(a, "%s", append);
 	argv_add(a, "-chardev");
-	argv_add(a, "file,id=console,path=%s/console.log", qemu_escaped(dir, p->dir));
+	argv_add(a, "file,id=console,append=on,path=%s/console.log", qemu_escaped(dir, p->dir));
 	argv_add(a, "-serial");
 	argv_add(a, "chardev:console");
 	argv_add(a, "-qmp");

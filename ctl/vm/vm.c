@@ -36,6 +36,7 @@
 #include "ctl/vm/qemu.h"
 #include "ctl/vm/qmp.h"
 #include "ctl/vm/tempdir.h"
+#include "ctl/vm/watcher.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/path.h"
@@ -47,6 +48,7 @@
 
 static int vm_make_directory(struct vm *vm, const char *dir, struct error *err);
 static int vm_start_all(struct vm *vm, struct vm_options *o, struct error *err);
+static int vm_start_watcher(struct vm *vm, bool is_foreground, struct error *err);
 static int vm_prepare_shares(struct vm *vm, struct vm_options *o, struct error *err);
 static void vm_spread_late_disks(struct vm_options *o);
 static int vm_make_scratch(struct vm *vm, struct vm_share *s, struct error *err);
@@ -70,7 +72,7 @@ vm_start(struct vm *vm, struct vm_options *o, const char *dir, struct error *err
 	programs_init(&vm->programs, vm->dir);
 	(void)snprintf(vm->console, sizeof(vm->console), "%.*s/console.log", PATH_MAX - 16,
 		       vm->dir);
-	if (vm_start_all(vm, o, err) < 0) {
+	if (vm_start_all(vm, o, err) < 0 || vm_start_watcher(vm, !dir, err) < 0) {
 		vm_stop(vm, 0);
 		return error_wrap(err, "failed to start the VM");
 	}
@@ -153,6 +155,21 @@ vm_start_all(struct vm *vm, struct vm_options *o, struct error *err)
 }
 
 /* Prints how gdb is attached to the VM, which waits for it. */
+static int
+vm_start_watcher(struct vm *vm, bool is_foreground, struct error *err)
+{
+	const struct program *passt = &vm->programs.list[PROGRAM_PASST];
+	const struct watched w = {
+		.dir = vm->dir,
+		.qemu = vm->programs.list[PROGRAM_QEMU].pidfd,
+		.passt = passt->pid > 0 ? passt->pidfd : -1,
+		.is_foreground = is_foreground,
+	};
+
+	vm->watcher = watcher_start(&w, err);
+	return vm->watcher < 0 ? -1 : 0;
+}
+
 static void
 vm_print_gdb(const struct vm *vm, const struct vm_options *o)
 {
@@ -411,6 +428,8 @@ vm_start_passt(struct vm *vm, const struct vm_options *o, struct error *err)
 	if (programs_start(&vm->programs, PROGRAM_PASST, "passt", &a, -1, err) < 0)
 		return -1;
 	return programs_wait_socket(&vm->programs, PROGRAM_PASST, "passt.sock", err);
+	/* Without it the VM has no network, but goes on. */
+	programs_set_optional(&vm->programs, PROGRAM_PASST);
 }
 
 int
@@ -482,6 +501,11 @@ vm_stop(struct vm *vm, int grace_ms)
 		(void)programs_wait(&vm->programs, PROGRAM_QEMU, grace_ms);
 	programs_kill(&vm->programs);
 	/* A VM that was registered is remembered until `rm`. */
+	if (vm->watcher > 0) {
+		(void)kill(vm->watcher, SIGKILL);
+		(void)waitpid(vm->watcher, NULL, 0);
+	}
+	vm->watcher = 0;
 	(void)snprintf(path, sizeof(path), "%s/state.json", vm->dir);
 	if (access(path, F_OK) == 0)
 		state_keep_records(vm->dir);

@@ -34,6 +34,8 @@ struct vm {
 	struct error why;
 	/* the disks with copies of directories, else -1 */
 	int copies[VM_SHARES_MAX];
+	/* the process of watcher.h, 0: none */
+	pid_t watcher;
 };
 
 /* Creates the directory `dir` (mode 0700), or a temporary one if NULL, starts all programs and

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stands for a VM when tatamictl is tested without one. Called as vhost-device-vsock or virtiofsd
- * it makes its socket and waits; called as qemu-system-* it writes the console, and serves the
- * agent's protocol behind the vsock socket of the VM's directory. Containers are processes of this
- * machine, without any isolation.
+ * Stands for a VM when tatamictl is tested without one. Called as vhost-device-vsock, virtiofsd or
+ * passt it makes its socket and waits; called as qemu-system-* it writes the console, and serves
+ * the agent's protocol behind the vsock socket of the VM's directory. Containers are processes of
+ * this machine, without any isolation.
  *
  * As of the Rust kata-agent, output that was not read when WaitProcess answers is lost, and
  * CloseStdin of a process with a terminal closes that.
@@ -663,7 +663,7 @@ be_qemu(const char *dir)
 		exit(1);
 	}
 	(void)snprintf(path, sizeof(path), "%s/console.log", dir);
-	console = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	console = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (boot && strcmp(boot, "silent") == 0) {
 		for (;;)
 			(void)pause();
@@ -726,7 +726,8 @@ main(int argc, char **argv)
 		return 0;
 	for (int i = 1; i < argc; i++) {
 		if (strncmp(argv[i], "--socket", 8) == 0) {
-			(void)listen_on(strchr(argv[i], '=') + 1);
+			(void)listen_on(strchr(argv[i], '=') ? strchr(argv[i], '=') + 1
+							     : argv[i + 1]);
 			(void)fprintf(stderr, "fake: one\nfake: two\n");
 			for (;;)
 				(void)pause();

@@ -2,13 +2,6 @@
 # shellcheck shell=bash disable=SC2154,SC2016
 # Part of tests/check-ctl: what is remembered of a container in the background.
 
-# booted NAME OPTION...: a VM of its own
-booted()
-{
-	local name=$1
-	shift
-	boot --name "$name" "$@" >/dev/null
-}
 # is_state NAME WORD: the state that ps prints
 is_state() { test "$(ctl ps -a --json | jq -r ".[] | select(.name == \"$1\") | .state")" = "$2"; }
 

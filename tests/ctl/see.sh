@@ -78,6 +78,35 @@ console()
 }
 passes 'console' console
 passes 'rm of the VM' code 0 ctl rm -f con
+# A guest that writes without end: the begin and the end of its console are kept.
+flooded()
+{
+	local log follower
+	booted flood || return 1
+	log=$(run_dir flood)/console.log
+	"$program" console -f flood >"$scratch/out" 2>"$scratch/err" &
+	follower=$!
+	seq -f 'line %.0f' 4000000 >>"$log"
+	within 60 is_trimmed "$log" >/dev/null || { du -k "$log"; return 1; }
+	echo 'the last line' >>"$log"
+	within 60 said 'the last line' "$scratch/out" >/dev/null || { tail -n 1 "$scratch/out"; return 1; }
+	ctl console flood >"$scratch/lines" 2>"$scratch/err" || return 1
+	said 'bytes are no longer kept here' "$scratch/err" || return 1
+	# whole lines, in order, and no byte of the hole
+	test "$(head -n 2 "$scratch/lines" | paste -s -d ,)" = 'listening on vsock,line 1' &&
+		test "$(tail -n 2 "$scratch/lines" | paste -s -d ,)" = 'line 4000000,the last line' &&
+		test "$(wc -c <"$scratch/lines")" -gt $((8 << 20)) &&
+		! grep -qva '^line [0-9]*$' <(sed '1d; $d' "$scratch/lines" | trim_cut) || return 1
+	prints $'line 4000000\nthe last line' ctl console -n 2 flood 2>/dev/null || return 1
+	# more lines than the last part has
+	test "$(ctl console -n 3999999 flood | grep -vac '^line [0-9]*$')" = 1 || return 1
+	ctl stop flood && wait $follower && prints 'the last line' ctl console -n 1 flood && ctl rm flood &&
+		nothing_left
+}
+# trim_cut: without the line that the hole has cut
+trim_cut() { awk 'NR > 1 && $2 != last + 1 { cut++ } { last = $2 } END { exit cut > 2 }' >/dev/null || echo cut; }
+is_trimmed() { test "$(du -k "$1" | cut -f 1)" -lt $((17 << 10)); }
+passes 'console: a guest that floods it' flooded
 passes 'console of a VM that does not exist' fails 125 'no VM named none' ctl console none
 
 shell()
