@@ -35,7 +35,7 @@ static int background_monitor(const struct background *b, const char *dir, pid_t
 static void background_reserve(const char *dir, bool take);
 static void background_finish(struct vm *vm, struct vm_state *state);
 static int background_register(const struct background *b, struct vm_state *state, int *lock,
-			       struct error *err);
+			       int *end, struct error *err);
 
 int
 background_start(const struct background *b, const char *dir, struct error *err)
@@ -139,6 +139,7 @@ background_monitor(const struct background *b, const char *dir, pid_t parent, in
 	struct error err = ERROR_INIT;
 	struct vm_state state;
 	auto_close int lock = -1;
+	auto_close int end = -1;
 	auto_close int stop = -1;
 	sigset_t set;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -156,7 +157,7 @@ background_monitor(const struct background *b, const char *dir, pid_t parent, in
 		error_sys(&err, "failed to open /dev/null");
 	else
 		is_up = b->start(b->self, dir, &err) == 0;
-	if (is_up && background_register(b, &state, &lock, &err) < 0) {
+	if (is_up && background_register(b, &state, &lock, &end, &err) < 0) {
 		struct error ignored = ERROR_INIT;
 
 		b->stop(b->self);
@@ -184,6 +185,7 @@ background_monitor(const struct background *b, const char *dir, pid_t parent, in
 		background_finish(b->vm(b->self), &state);
 	b->stop(b->self);
 	state.finished = time(NULL);
+	state_end_note(end, state.exit_code);
 	if (b->removes)
 		(void)path_remove_tree(AT_FDCWD, state.dir, &err);
 	else
@@ -211,7 +213,7 @@ background_reserve(const char *dir, bool take)
 
 /* Registers the VM for ps, exec and stop. *lock is held for the monitor's lifetime. */
 static int
-background_register(const struct background *b, struct vm_state *state, int *lock,
+background_register(const struct background *b, struct vm_state *state, int *lock, int *end,
 		    struct error *err)
 {
 	struct vm *vm = b->vm(b->self);
@@ -227,6 +229,9 @@ background_register(const struct background *b, struct vm_state *state, int *loc
 	return state_write(state, err);
 }
 
+	*end = state_end_create(state);
+	if (*end < 0)
+		return error_sys(err, "failed to create a file in %s", vm->dir);
 /* Sets the first exit code of a container that is not 0, or the failure of the VM. */
 static void
 background_finish(struct vm *vm, struct vm_state *state)

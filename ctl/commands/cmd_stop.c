@@ -219,18 +219,21 @@ static int
 wait_one(struct on_vms *o, const struct vm_state *s, struct error *err)
 {
 	auto_close int monitor = sys_pidfd_open(s->monitor, 0);
+	auto_close int end = state_end_open(s);
+	struct error ignored = ERROR_INIT;
 	struct vm_state now;
 
 	(void)o;
 	if (state_is_alive(s) && monitor >= 0)
 		(void)stop_wait_gone(monitor, -1);
-	if (state_read(s->name, &now, err) < 0)
-		return -1;
+	/* It may have been removed, and the name be that of another. */
+	if (state_read(s->name, &now, &ignored) < 0 || now.monitor != s->monitor)
+		now.finished = state_end_read(end, &now.exit_code);
 	if (!now.finished)
 		return error_set(err, ERROR_UNAVAILABLE,
 				 "VM %s has no exit code: its monitor process was killed", s->name);
 	(void)printf("%d\n", now.exit_code);
-	return 0;
+	return fflush(stdout) == 0 ? 0 : error_sys(err, "failed to write the exit code");
 }
 
 int

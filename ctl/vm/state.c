@@ -17,6 +17,7 @@
 
 #include "ctl/json/json.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/parse.h"
 #include "lib/path.h"
 #include "lib/sys.h"
@@ -131,6 +132,39 @@ static int
 state_set_ended(const struct vm_state *s, struct error *err)
 {
 	if (s->error[0])
+static int
+state_end_file(const struct vm_state *s, int flags)
+{
+	char path[PATH_MAX + 32];
+
+	(void)snprintf(path, sizeof(path), "%s/.end", s->dir);
+	return open(path, flags | O_CLOEXEC, 0600);
+}
+
+int
+state_end_create(const struct vm_state *s)
+{
+	return state_end_file(s, O_WRONLY | O_CREAT);
+}
+
+void
+state_end_note(int fd, int exit_code)
+{
+	(void)write_full(fd, &exit_code, sizeof(exit_code));
+}
+
+int
+state_end_open(const struct vm_state *s)
+{
+	return state_end_file(s, O_RDONLY);
+}
+
+bool
+state_end_read(int fd, int *exit_code)
+{
+	return read_full(fd, exit_code, sizeof(*exit_code)) == (ssize_t)sizeof(*exit_code);
+}
+
 		return error_set(err, ERROR_UNAVAILABLE, "VM %s has failed: %s", s->name, s->error);
 	return error_set(err, ERROR_UNAVAILABLE, "VM %s has ended, with exit code %d", s->name,
 			 s->exit_code);

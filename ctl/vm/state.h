@@ -43,6 +43,17 @@ int state_write(const struct vm_state *state, struct error *err);
 int state_read(const char *name, struct vm_state *out, struct error *err);
 
 /* As state_read(), but returns UNAVAILABLE if the VM does not run. */
+/*
+ * The exit code of a VM outlives its directory for those who wait: the monitor creates a file with
+ * state_end_create(), in which it notes the code with state_end_note() as the last thing it does;
+ * state_end_open() opens it while the VM runs, and state_end_read() returns whether there is a code
+ * in it. Files are -1 on failure.
+ */
+int state_end_create(const struct vm_state *state);
+void state_end_note(int fd, int exit_code);
+int state_end_open(const struct vm_state *state);
+bool state_end_read(int fd, int *exit_code);
+
 int state_read_alive(const char *name, struct vm_state *out, struct error *err);
 
 /* Waits up to timeout_ms for the end of a running VM. Returns whether it has ended, and sets err:

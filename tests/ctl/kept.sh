@@ -79,6 +79,49 @@ dead()
 }
 passes 'a VM whose monitor was killed' dead
 
+# The VM, and with --rm all that is known of it, is gone before the clients print its code.
+waited()
+{
+	local gate=$scratch/wait-gate pids=() name
+	mkfifo "$gate" || return 1
+	exec 6<>"$gate"
+	booted ends --rm -- sh -c "read -r x <$gate; exit 6" || return 1
+	booted stays -- sh -c "read -r x <$gate; exit 7" || return 1
+	for name in ends stays; do
+		"$program" wait $name >"$scratch/waited-$name" 2>&1 &
+		pids+=($!)
+	done
+	for pid in "${pids[@]}"; do within 60 polls "$pid" >/dev/null || return 1; done
+	printf 'x\nx\n' >&6
+	exec 6>&-
+	wait "${pids[0]}" && wait "${pids[1]}" || { cat "$scratch"/waited-*; return 1; }
+	test "$(cat "$scratch/waited-ends" "$scratch/waited-stays")" = $'6\n7' ||
+		{ cat "$scratch"/waited-*; return 1; }
+	# gone, never there, and one that has ended
+	fails_alive 'no VM named ends' ctl wait ends || return 1
+	code 125 ctl wait never && prints $'7\n7' ctl wait stays stays || return 1
+	test "$(ctl wait never stays ends 2>"$scratch/err")" = 7 && said 'no VM named never' "$scratch/err" &&
+		said 'no VM named ends' "$scratch/err" && code 125 ctl wait never stays || return 1
+	code 125 ctl logs ends && code 125 ctl logs never && code 2 ctl logs stays stays &&
+		code 2 ctl wait && code 2 ctl logs || return 1
+	fails_alive 'stays has no log of container other' ctl logs stays/other || return 1
+	code 125 eval 'ctl wait stays >/dev/full' && ctl rm stays && nothing_left
+}
+# polls PID: the process waits in poll(2) for something to happen, and not for its turn
+polls() { test "$(cat "/proc/$1/wchan" 2>/dev/null)" != 0 && ls -l "/proc/$1/fd" | grep -q pidfd; }
+passes 'wait and logs: several, gone, with --rm' waited
+removed()
+{
+	local pid
+	booted taken -- sleep 1000 || return 1
+	"$program" wait taken >"$scratch/out" 2>&1 &
+	pid=$!
+	within 60 polls $pid >/dev/null && ctl rm -f taken && wait $pid || { cat "$scratch/out"; return 1; }
+	test "$(cat "$scratch/out")" = 143 || { cat "$scratch/out"; return 1; }
+	nothing_left
+}
+passes 'wait for a VM that rm -f ends' removed
+
 inherits()
 {
 	booted nine -e FROM=container -e BOTH=container -w /usr -- sleep 1000 || return 1
