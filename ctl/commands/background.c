@@ -221,17 +221,20 @@ background_register(const struct background *b, struct vm_state *state, int *loc
 	*state = (struct vm_state){ .monitor = getpid(), .started = time(NULL) };
 	(void)snprintf(state->dir, sizeof(state->dir), "%s", vm->dir);
 	(void)snprintf(state->address, sizeof(state->address), "%s", vm->address);
+	(void)snprintf(state->accel, sizeof(state->accel), "%s", vm->accel.name);
+	(void)snprintf(state->accel_why, sizeof(state->accel_why), "%s", vm->accel.why);
+	state->kvm_was_tried = vm->accel.was_tried;
 	b->describe(b->self, state);
 	*lock = open(vm->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB) < 0)
 		return error_sys(err, "failed to lock %s", vm->dir);
 	background_reserve(vm->dir, true);
-	return state_write(state, err);
-}
-
 	*end = state_end_create(state);
 	if (*end < 0)
 		return error_sys(err, "failed to create a file in %s", vm->dir);
+	return state_write(state, err);
+}
+
 /* Sets the first exit code of a container that is not 0, or the failure of the VM. */
 static void
 background_finish(struct vm *vm, struct vm_state *state)

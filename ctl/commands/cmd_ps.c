@@ -15,6 +15,7 @@
 #include "ctl/commands/options.h"
 #include "ctl/vm/record.h"
 #include "ctl/vm/state.h"
+#include "ctl/vm/watcher.h"
 #include "lib/cleanup.h"
 #include "lib/ttrpc/client.h"
 
@@ -126,7 +127,15 @@ ps_describe(const struct vm_state *s)
 			      state_word(s), "pod", s->pod, "address", s->address, "rootfs",
 			      json_from_text(s->rootfs), "command", json_from_text(s->command),
 			      "monitor", (json_int_t)s->monitor, "started", (json_int_t)s->started);
+	char why[256];
 
+	if (j)
+		(void)json_object_set_new(j, "accelerator",
+					  json_pack("{s:s, s:b, s:o}", "name", s->accel, "kvmTried",
+						    (int)s->kvm_was_tried, "reason",
+						    json_from_text(s->accel_why)));
+	if (j && state_is_alive(s) && watcher_network_is_down(s->dir, why, sizeof(why)))
+		(void)json_object_set_new(j, "networkDown", json_from_text(why));
 	if (j && s->finished) {
 		(void)json_object_set_new(j, "finished", json_integer(s->finished));
 		(void)json_object_set_new(j, "exitCode", json_integer(s->exit_code));
@@ -158,15 +167,17 @@ static void
 ps_print(struct ps *p, const struct vm_state *s)
 {
 	int64_t age = (int64_t)time(NULL) - s->started;
-	char word[32];
+	char word[32], why[256];
 
 	(void)snprintf(word, sizeof(word), "%s", state_word(s));
 	if (s->finished && !s->error[0])
 		(void)snprintf(word, sizeof(word), "exited (%d)", s->exit_code);
+	else if (state_is_alive(s) && watcher_network_is_down(s->dir, why, sizeof(why)))
+		(void)snprintf(word, sizeof(word), "up (no net)");
 	if (p->count++ == 0)
-		(void)printf("%-24s %-12s %8s  %-8s  %s\n", "NAME", "STATE", "AGE/s", "MONITOR",
-			     "COMMAND");
-	(void)printf("%-24s %-12s %8lld  %-8d  %s\n", s->name, word, (long long)age,
+		(void)printf("%-24s %-12s %8s  %-5s  %-8s  %s\n", "NAME", "STATE", "AGE/s", "ACCEL",
+			     "MONITOR", "COMMAND");
+	(void)printf("%-24s %-12s %8lld  %-5s  %-8d  %s\n", s->name, word, (long long)age, s->accel,
 		     (int)s->monitor, s->command);
 }
 

@@ -207,15 +207,18 @@ find_accel(enum vm_arch arch, const char *qemu, const char *kernel, const char *
 	if (have_memo && !again && read_text_at(AT_FDCWD, memo, text, sizeof(text)) > 0) {
 		if (strcmp(text, "kvm") == 0) {
 			out->name = "kvm";
+			out->was_tried = true;
 			return;
 		}
 		if (strncmp(text, tried, strlen(tried)) == 0) {
 			(void)snprintf(out->why, sizeof(out->why), "%.*s",
 				       (int)sizeof(out->why) - 1, text + strlen(tried));
+			out->was_tried = true;
 			return;
 		}
 	}
 	progress_step("trying KVM");
+	out->was_tried = true;
 	if (find_kvm_boots(arch, qemu, kernel, initrd, why, sizeof(why)))
 		out->name = "kvm";
 	else

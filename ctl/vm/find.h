@@ -29,6 +29,8 @@ struct find_accel {
 	const char *name;
 	/* the reason for not using KVM, or "" */
 	char why[256];
+	/* a trial boot was made, now or earlier */
+	bool was_tried;
 };
 
 /* Finds out whether KVM can be used: it is if a trial boot of this kernel succeeds. An openable

@@ -66,11 +66,13 @@ int
 state_write(const struct vm_state *s, struct error *err)
 {
 	char path[PATH_MAX + 32], new_path[PATH_MAX + 32];
-	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:i}", "name", s->name,
-			      "pod", s->pod, "container", s->container, "address", s->address,
-			      "rootfs", json_from_text(s->rootfs), "command",
+	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:i, s:s, s:o, s:b}",
+			      "name", s->name, "pod", s->pod, "container", s->container, "address",
+			      s->address, "rootfs", json_from_text(s->rootfs), "command",
 			      json_from_text(s->command), "monitor", (json_int_t)s->monitor,
-			      "started", (json_int_t)s->started, "grace", s->grace_s);
+			      "started", (json_int_t)s->started, "grace", s->grace_s, "accelerator",
+			      s->accel, "acceleratorReason", json_from_text(s->accel_why),
+			      "kvmTried", (int)s->kvm_was_tried);
 	int r;
 
 	if (!j)
@@ -123,15 +125,13 @@ state_read(const char *name, struct vm_state *out, struct error *err)
 	out->finished = json_integer_value(json_object_get(j, "finished"));
 	out->exit_code = (int)json_integer_value(json_object_get(j, "exitCode"));
 	state_copy_string(out->error, sizeof(out->error), j, "error");
+	state_copy_string(out->accel, sizeof(out->accel), j, "accelerator");
+	state_copy_string(out->accel_why, sizeof(out->accel_why), j, "acceleratorReason");
+	out->kvm_was_tried = json_is_true(json_object_get(j, "kvmTried"));
 	json_decref(j);
 	return 0;
 }
 
-/* Says how a VM has ended. Returns -1. */
-static int
-state_set_ended(const struct vm_state *s, struct error *err)
-{
-	if (s->error[0])
 static int
 state_end_file(const struct vm_state *s, int flags)
 {
@@ -165,6 +165,11 @@ state_end_read(int fd, int *exit_code)
 	return read_full(fd, exit_code, sizeof(*exit_code)) == (ssize_t)sizeof(*exit_code);
 }
 
+/* Says how a VM has ended. Returns -1. */
+static int
+state_set_ended(const struct vm_state *s, struct error *err)
+{
+	if (s->error[0])
 		return error_set(err, ERROR_UNAVAILABLE, "VM %s has failed: %s", s->name, s->error);
 	return error_set(err, ERROR_UNAVAILABLE, "VM %s has ended, with exit code %d", s->name,
 			 s->exit_code);

@@ -30,6 +30,10 @@ struct vm_state {
 	int exit_code;
 	/* the reason for an end that was not that of the container, or "" */
 	char error[512];
+	/* "kvm" or "tcg", the reason for the latter, and whether KVM was tried */
+	char accel[8];
+	char accel_why[256];
+	bool kvm_was_tried;
 };
 
 /* Writes the path of the directory of VM `name`, which may not exist, and creates its parent.
@@ -39,10 +43,6 @@ int state_dir(const char *name, char *out, size_t size, struct error *err);
 /* Writes state->dir/state.json. Returns 0, or -1 and err. */
 int state_write(const struct vm_state *state, struct error *err);
 
-/* Reads the state of VM `name`. Returns 0, or -1 and err: NOT_FOUND if it does not exist. */
-int state_read(const char *name, struct vm_state *out, struct error *err);
-
-/* As state_read(), but returns UNAVAILABLE if the VM does not run. */
 /*
  * The exit code of a VM outlives its directory for those who wait: the monitor creates a file with
  * state_end_create(), in which it notes the code with state_end_note() as the last thing it does;
@@ -54,6 +54,10 @@ void state_end_note(int fd, int exit_code);
 int state_end_open(const struct vm_state *state);
 bool state_end_read(int fd, int *exit_code);
 
+/* Reads the state of VM `name`. Returns 0, or -1 and err: NOT_FOUND if it does not exist. */
+int state_read(const char *name, struct vm_state *out, struct error *err);
+
+/* As state_read(), but returns UNAVAILABLE if the VM does not run. */
 int state_read_alive(const char *name, struct vm_state *out, struct error *err);
 
 /* Waits up to timeout_ms for the end of a running VM. Returns whether it has ended, and sets err:

@@ -122,13 +122,14 @@ vm_start_all(struct vm *vm, struct vm_options *o, struct error *err)
 					  o->agent_binary);
 		parts.initrd = initrd;
 	}
+	vm->accel = (struct find_accel){ .name = o->accel };
 	if (o->accel)
-		vm->accel.name = o->accel;
+		(void)snprintf(vm->accel.why, sizeof(vm->accel.why), "chosen by --accel");
 	else
 		find_accel(o->arch, qemu, o->kernel, o->initrd, false, &vm->accel);
 	parts.accel = vm->accel.name;
 	(void)snprintf(remark, sizeof(remark), "%s%s%s", vm->accel.name,
-		       vm->accel.why[0] ? ": " : "", vm->accel.why);
+		       vm->accel.why[0] && !o->accel ? ": " : "", o->accel ? "" : vm->accel.why);
 	progress_remark(remark);
 	progress_step("starting QEMU");
 	if (vm_start_vsock(vm, &parts, err) < 0)
@@ -154,7 +155,6 @@ vm_start_all(struct vm *vm, struct vm_options *o, struct error *err)
 	return 0;
 }
 
-/* Prints how gdb is attached to the VM, which waits for it. */
 static int
 vm_start_watcher(struct vm *vm, bool is_foreground, struct error *err)
 {
@@ -170,6 +170,7 @@ vm_start_watcher(struct vm *vm, bool is_foreground, struct error *err)
 	return vm->watcher < 0 ? -1 : 0;
 }
 
+/* Prints how gdb is attached to the VM, which waits for it. */
 static void
 vm_print_gdb(const struct vm *vm, const struct vm_options *o)
 {
@@ -427,9 +428,9 @@ vm_start_passt(struct vm *vm, const struct vm_options *o, struct error *err)
 	}
 	if (programs_start(&vm->programs, PROGRAM_PASST, "passt", &a, -1, err) < 0)
 		return -1;
-	return programs_wait_socket(&vm->programs, PROGRAM_PASST, "passt.sock", err);
 	/* Without it the VM has no network, but goes on. */
 	programs_set_optional(&vm->programs, PROGRAM_PASST);
+	return programs_wait_socket(&vm->programs, PROGRAM_PASST, "passt.sock", err);
 }
 
 int
@@ -500,12 +501,12 @@ vm_stop(struct vm *vm, int grace_ms)
 	if (grace_ms > 0)
 		(void)programs_wait(&vm->programs, PROGRAM_QEMU, grace_ms);
 	programs_kill(&vm->programs);
-	/* A VM that was registered is remembered until `rm`. */
 	if (vm->watcher > 0) {
 		(void)kill(vm->watcher, SIGKILL);
 		(void)waitpid(vm->watcher, NULL, 0);
 	}
 	vm->watcher = 0;
+	/* A VM that was registered is remembered until `rm`. */
 	(void)snprintf(path, sizeof(path), "%s/state.json", vm->dir);
 	if (access(path, F_OK) == 0)
 		state_keep_records(vm->dir);

@@ -143,6 +143,52 @@ no_console()
 }
 passes 'shell without a debug console' no_console
 
+# ---- the accelerator, the network ----
+
+accelerator()
+{
+	booted acc || return 1
+	test "$(ctl inspect acc | jq -c .accelerator)" = \
+		'{"name":"tcg","kvmTried":false,"reason":"chosen by --accel"}' || { ctl inspect acc; return 1; }
+	ctl ps | grep -qE '^acc +up +[0-9]+ +tcg +' && ctl ps --json |
+		jq -e '.[0].accelerator.name == "tcg"' >/dev/null && ctl rm -f acc || return 1
+	# found out: refused by a trial, or there is no KVM
+	local vm=(--share 9p --kernel "$scratch/kernel" --initrd "$scratch/kernel" --rootfs "$scratch/root")
+	booted acc && ctl inspect acc | jq -e '.accelerator | .name == "tcg" and
+		(if .kvmTried then .reason == "/dev/kvm could not start a VM: qemu: fake KVM does not work"
+		 else .reason | test("/dev/kvm|architecture") end)' >/dev/null || { ctl inspect acc; return 1; }
+	ctl rm -f acc && nothing_left
+}
+passes 'ps and inspect: the accelerator, and the reason' accelerator
+
+# passt's end is not that of the VM
+passt() { pgrep -f "^$scratch/bin/passt .*$1"; }
+network_down()
+{
+	booted net --no-network --network passt || return 1
+	ctl inspect net | jq -e 'has("networkDown") | not' >/dev/null || return 1
+	# shellcheck disable=SC2046
+	kill -KILL $(passt "$(run_dir net)") || return 1
+	within 60 is_down net >/dev/null || { ctl inspect net; return 1; }
+	ctl ps | grep -qE '^net +up \(no net\) ' && ctl exec net -- true && ctl stop net &&
+		ctl inspect net | jq -e 'has("networkDown") | not' >/dev/null && ctl rm net && nothing_left
+}
+is_down() { ctl inspect "$1" | jq -e '.networkDown | test("passt has ended")' >/dev/null; }
+passes 'the end of passt is reported, and ends no VM' network_down
+network_down_run()
+{
+	begin ReadStdout run "${vm[@]}" --no-network --network passt -- sh -c "read -r x <$scratch/net-gate; exit 3" || return 1
+	# shellcheck disable=SC2046
+	kill -KILL $(passt /tmp/tatami-) && within 60 said 'passt has ended, so the VM has no network' "$scratch/err" >/dev/null ||
+		{ cat "$scratch/err"; return 1; }
+	echo >"$scratch/net-gate"
+	local status=0
+	wait $pid || status=$?
+	test $status = 3 && nothing_left
+}
+mkfifo "$scratch/net-gate"
+passes 'run: the end of passt is reported' network_down_run
+
 # ---- gdb ----
 
 gdb()
@@ -240,6 +286,8 @@ passes 'rpc --list --json' methods
 limits()
 {
 	FAKE_HANG=ExecProcess boot --name slow >/dev/null && fails_alive 'timed out' ctl exec --timeout 1 slow -- true && ctl rm -f slow || return 1
+	FAKE_HANG=ExecProcess booted slow && fails_alive 'timed out' ctl cp --timeout 1 slow:/etc - &&
+		fails_alive 'look up a user' ctl exec --timeout 1 -u nobody slow -- true && ctl rm -f slow || return 1
 	FAKE_HANG=StatsContainer boot --name slow >/dev/null && fails_alive 'timed out' ctl stats --timeout 1 slow && ctl rm -f slow || return 1
 	FAKE_HANG=DestroySandbox boot --name slow -- sh -c 'trap "" TERM; while :; do sleep 0.1; done' >/dev/null && ctl stop --timeout 1 slow && test "$(ctl ps -a --json | jq -r ".[].state")" = failed && ctl rm slow && nothing_left
 }
@@ -277,5 +325,3 @@ meanings()
 	test ! -s "$scratch/twice" || { cat "$scratch/letters"; return 1; }
 }
 passes 'a letter stands for the same option in each command' meanings
-	FAKE_HANG=ExecProcess booted slow && fails_alive 'timed out' ctl cp --timeout 1 slow:/etc - &&
-		fails_alive 'look up a user' ctl exec --timeout 1 -u nobody slow -- true && ctl rm -f slow || return 1
