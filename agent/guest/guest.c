@@ -7,6 +7,7 @@
 
 #include "agent/guest/clock.h"
 #include "agent/guest/online.h"
+#include "agent/guest/scrape.h"
 #include "lib/log.h"
 
 struct guest *
@@ -21,6 +22,7 @@ guest_new(const struct guest_parts *parts, struct error *err)
 		return NULL;
 	}
 	g->parts = *parts;
+	scrape_init(g);
 	g->memory = memory_watch_new(g, err);
 	if (!g->memory) {
 		guest_free(g);
@@ -41,6 +43,7 @@ guest_free(struct guest *g)
 {
 	if (!g)
 		return;
+	scrape_release(g);
 	memory_watch_free(g->memory);
 	clock_keeper_free(g->clock);
 	free(g);

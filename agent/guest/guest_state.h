@@ -6,12 +6,14 @@
 #include <stdint.h>
 
 #include "agent/roots.h"
+#include "lib/list.h"
 #include "lib/loop.h"
 
 struct jobs;
 struct device_watch;
 struct clock_keeper;
 struct memory_watch;
+struct scrape;
 
 /* The parts that the guest uses. They must outlive it. */
 struct guest_parts {
@@ -32,4 +34,8 @@ struct guest {
 	uint64_t scrapes;
 	/* bytes of memory for which limits are set; see memory_limits.h */
 	uint64_t memory_total;
+	/* see scrape.c; NULL: none */
+	struct scrape *scrape, *scrape_next;
+	struct list scrape_answers;
+	struct post scrape_post;
 };

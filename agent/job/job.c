@@ -583,6 +583,13 @@ job_output(const struct job *job, size_t *n)
 }
 
 void
+job_take_output(struct job *job, struct buf *out)
+{
+	*out = job->output;
+	buf_init(&job->output, 0);
+}
+
+void
 job_forget_fd(struct job *job, int fd)
 {
 	for (size_t i = 0; i < job->n_keep; i++) {

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "agent/job/worker.h"
+#include "lib/buf.h"
 #include "lib/error.h"
 #include "lib/loop.h"
 #include "lib/pending.h"
@@ -130,6 +131,9 @@ struct pending *job_pending(struct job *job);
 /* Returns the output of the worker so far, followed by a NUL, and its size in *n (may be NULL).
  * Valid until done returns. */
 const char *job_output(const struct job *job, size_t *n);
+
+/* Moves the output to *out, which the caller releases. A NUL follows it unless it is empty. */
+void job_take_output(struct job *job, struct buf *out);
 
 /* Cancels a job: kills the worker, waits for its end (up to 5 s: a worker in an uninterruptible
  * wait is then abandoned), undoes its steps, then calls done with `code` and the text, never from

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -132,6 +133,43 @@ metrics_of_the_agent(struct harness *h)
 		scrapes = value_of(text, "kata_agent_scrape_count");
 		protobuf_c_message_free_unpacked(reply, NULL);
 	}
+}
+
+/* Calls that wait at the same time are answered from the same reading, so the work does not grow
+ * with the number of callers. Each reading has another count. */
+static void
+metrics_for_many(struct harness *h)
+{
+	enum { CALLS = 100 };
+	Grpc__GetMetricsRequest q = GRPC__GET_METRICS_REQUEST__INIT;
+	struct error err = ERROR_INIT;
+	long long last = 0, first = 0;
+	uint32_t calls[CALLS];
+	int readings = 0;
+
+	CHECK_EQ(kill(h->agent, SIGSTOP), 0);
+	for (int i = 0; i < CALLS; i++)
+		calls[i] = ttrpc_client_start(h->client, &grpc__agent_service__descriptor,
+					      "GetMetrics", &q.base, 0, NULL, NULL, &err);
+	CHECK_EQ(kill(h->agent, SIGCONT), 0);
+	for (int i = 0; i < CALLS; i++) {
+		ProtobufCMessage *reply = NULL;
+		long long count;
+
+		CHECK_EQ(ttrpc_client_wait(h->client, calls[i], 60000, &reply, &err), 0, "%d: %s",
+			 i, err.msg);
+		if (!reply)
+			return;
+		count = value_of(((Grpc__Metrics *)reply)->metrics, "kata_agent_scrape_count");
+		first = i == 0 ? count : first;
+		/* No reply is older than its call. */
+		CHECK_GE(count, first + i, "call %d", i);
+		readings += count != last;
+		last = count;
+		protobuf_c_message_free_unpacked(reply, NULL);
+	}
+	printf("# %d calls, %d readings\n", CALLS, readings);
+	CHECK_LE(readings, CALLS / 4, "readings for %d calls", CALLS);
 }
 
 /* The scrapes of twenty hours at one per second, without pauses: nothing grows. */
@@ -291,6 +329,7 @@ const struct test tests_guest[] = {
 	{ "the guest: refused calls", refusals },
 	{ "the guest: processors", processors },
 	{ "metrics of the agent", metrics_of_the_agent },
+	{ "one reading of the metrics for many calls", metrics_for_many },
 	{ "many scrapes without growth of memory", many_scrapes },
 	{ "termination messages", last_words },
 };
