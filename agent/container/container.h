@@ -90,8 +90,11 @@ struct container {
 	bool has_storages;
 	/* The writing end of the init process's gate; -1 after the start. */
 	int gate;
-	/* Pinned namespaces for execs; -1: the agent's own. */
+	/* Pinned namespaces for execs; -1: the sandbox's (ns_of_sandbox), the init process's
+	 * (NS_PID), or the agent's own. */
 	int ns[NS_KINDS];
+	/* A bit for each ns_kind that is the sandbox's. */
+	uint32_t ns_of_sandbox;
 	pid_t init_pid;
 	/* Upper bounds on the run time of the hooks. */
 	struct hook_times hooks;

@@ -376,6 +376,8 @@ create_fill_launch(struct create_op *op)
 		.n_functions = c->n_functions,
 		.numbers = op->cdi.numbers,
 		.n_numbers = op->cdi.n_numbers,
+		/* It may become the sandbox's (create_record_pidns()). */
+		.sends_pid_ns = s->ns[NS_PID] < 0,
 	};
 	memcpy(op->launch.stdio, op->ends.fd, sizeof(op->launch.stdio));
 	for (size_t i = 0; i < NS_KINDS; i++)
@@ -449,7 +451,7 @@ create_take_namespaces(struct job *job, const struct job_message *m, void *data,
 	const uint8_t *kinds = m->payload;
 
 	(void)job;
-	if (m->size != m->n_fds)
+	if (m->size < m->n_fds)
 		return error_set(err, ERROR_INTERNAL,
 				 "invalid namespaces message: %zu fds for %zu namespaces", m->n_fds,
 				 m->size);
@@ -458,6 +460,10 @@ create_take_namespaces(struct job *job, const struct job_message *m, void *data,
 			continue;
 		close_fd(&op->base.c->ns[kinds[i]]);
 		op->base.c->ns[kinds[i]] = steal_fd(&m->fds[i]);
+	}
+	for (size_t i = m->n_fds; i < m->size; i++) {
+		if (kinds[i] < NS_KINDS)
+			op->base.c->ns_of_sandbox |= 1u << kinds[i];
 	}
 	return 0;
 }
@@ -576,20 +582,12 @@ create_launch(struct create_op *op, struct error *err)
 
 /* Makes the first container's pid namespace the sandbox's, for later containers that share it. */
 static void
-create_record_pidns(struct sandbox *s, const struct container *c)
+create_record_pidns(struct sandbox *s, struct container *c)
 {
-	int fd;
-
 	if (sandbox_containers(s) != 1 || c->ns[NS_PID] < 0)
 		return;
-	fd = fcntl(c->ns[NS_PID], F_DUPFD_CLOEXEC, 3);
-	if (fd < 0) {
-		log_warn("sandbox", "failed to keep the pid namespace of container %s: %s", c->id,
-			 strerror(errno));
-		return;
-	}
 	close_fd(&s->ns[NS_PID]);
-	s->ns[NS_PID] = fd;
+	s->ns[NS_PID] = steal_fd(&c->ns[NS_PID]);
 	s->pidns_owner = c;
 }
 

@@ -138,14 +138,22 @@ exec_begin(struct exec_op *op, struct error *err)
 		.cgroup_path = c->cgroup_path,
 		.keyring = c->keyring,
 	};
-	memcpy(op->exec.ns, c->ns, sizeof(op->exec.ns));
+	for (size_t i = 0; i < NS_KINDS; i++) {
+		bool of_sandbox = c->ns_of_sandbox & 1u << i;
+
+		op->exec.ns[i] = of_sandbox ? op->base.s->ns[i] : c->ns[i];
+		/* A shared pid namespace ends with its owner, and then so has the init process. */
+		if (of_sandbox && op->exec.ns[i] < 0 && i != NS_PID)
+			return error_set(err, ERROR_FAILED_PRECONDITION,
+					 "container %s: the sandbox's namespaces are gone", c->id);
+	}
 	memcpy(op->exec.stdio, op->ends.fd, sizeof(op->exec.stdio));
 	keep_roots(&op->base.keep, op->base.s->parts.roots);
 	keep_fd(&op->base.keep, op->exec.init_pidfd);
 	for (size_t i = 0; i < 3; i++)
 		keep_fd(&op->base.keep, op->ends.fd[i]);
 	for (size_t i = 0; i < NS_KINDS; i++)
-		keep_fd(&op->base.keep, c->ns[i]);
+		keep_fd(&op->base.keep, op->exec.ns[i]);
 	job.deadline_ms = op->base.s->parts.create_timeout_ms;
 	return sandbox_op_work(&op->base, &job, err);
 }

@@ -2,6 +2,7 @@
 /* Many containers in sequence and at the same time: no resource grows. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ctl/spec/spec.h"
 #include "lib/cleanup.h"
@@ -111,6 +112,48 @@ at_the_same_time(struct harness *h)
 	printf("# %d containers at the same time; RSS %llu -> %llu KiB\n", n,
 	       (unsigned long long)before.rss_kib, (unsigned long long)after.rss_kib);
 	check_rss(h, &before, &after);
+}
+
+/* stdin, stdout, stderr, the pidfd, and the mount and cgroup namespaces; memory.events is one more
+ * where there is a memory controller. */
+#define FDS_OF_CONTAINER 6
+
+static void
+fds_of_a_container(struct harness *h)
+{
+	enum { N = 4 };
+	/* The exec is in the namespaces of the first process, which the agent has no fds of. */
+	const char *same = "for n in mnt pid ipc uts cgroup; do "
+			   "test $(readlink /proc/1/ns/$n) = $(readlink /proc/self/ns/$n) || "
+			   "echo $n; done";
+	struct error err = ERROR_INIT;
+	struct counts before, now;
+	char out[64], id[16];
+	unsigned int memory;
+
+	/* The first container's pid namespace is kept for the sandbox. */
+	CHECK_OK(create_start(h, "first", SH("sleep 3600"), &err), &err);
+	harness_settle(h, &before);
+	for (int i = 0; i < N; i++) {
+		(void)snprintf(id, sizeof(id), "f%d", i);
+		CHECK_OK(create_start(h, id, SH("sleep 3600"), &err), &err);
+	}
+	harness_settle(h, &now);
+	memory = access("/sys/fs/cgroup/pods/f0/memory.events", F_OK) == 0;
+	CHECK_EQ(now.fds - before.fds, N * (FDS_OF_CONTAINER + memory), "fds of %d containers", N);
+	CHECK_OK(exec(h, "f0", "same", SH(same), false, &err), &err);
+	CHECK(read_all(h, false, "f0", "same", out, sizeof(out), &err) >= 0 && !*out,
+	      "other namespaces: %s %s", out, err.msg);
+	CHECK_EQ(wait_process(h, "f0", "same", &err), 0, "exec: %s", err.msg);
+	CHECK_OK(exec(h, "first", "same", SH(same), false, &err), &err);
+	CHECK(read_all(h, false, "first", "same", out, sizeof(out), &err) >= 0 && !*out,
+	      "other namespaces in the first container: %s %s", out, err.msg);
+	CHECK_EQ(wait_process(h, "first", "same", &err), 0, "exec: %s", err.msg);
+	for (int i = 0; i < N; i++) {
+		(void)snprintf(id, sizeof(id), "f%d", i);
+		CHECK_OK(remove_container(h, id, &err), &err);
+	}
+	CHECK_OK(remove_container(h, "first", &err), &err);
 }
 
 static void
@@ -246,6 +289,7 @@ const struct test tests_many[] = {
 	{ "many containers in sequence", one_after_another },
 	{ "many containers at the same time", at_the_same_time },
 	{ "exec storm", exec_storm },
+	{ "file descriptors of a container", fds_of_a_container },
 	{ "concurrent execs get their own arguments", arguments_side_by_side },
 };
 const size_t n_tests_many = ARRAY_LEN(tests_many);

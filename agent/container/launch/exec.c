@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,6 +24,9 @@
 static Grpc__Process exec_complete(const struct launch_exec *x);
 static int exec_run_child(struct worker *w, const struct launch_exec *x, struct container_init *e,
 			  struct child_process *c, struct error *err);
+static bool exec_is_alive(int pidfd);
+static int exec_init_has_ended(const struct launch_exec *x, struct error *err);
+static int exec_open_pid_ns(const struct launch_exec *x, struct error *err);
 static int exec_open_cgroup(const struct launch_exec *x, struct error *err);
 static bool exec_is_frozen_below(const struct launch_exec *x, const char *path);
 static int exec_enter_container(struct worker *w, const struct launch_exec *x,
@@ -37,6 +41,7 @@ container_exec(struct worker *w, const struct launch_exec *x, struct error *err)
 	struct child_process child = CHILD_NONE;
 	Grpc__Process process = exec_complete(x);
 	struct container_init entry;
+	auto_close int pid_ns = -1;
 	struct wipe wipe;
 	int join[NS_KINDS];
 	int result;
@@ -47,7 +52,10 @@ container_exec(struct worker *w, const struct launch_exec *x, struct error *err)
 	for (unsigned int k = 0; k < NS_KINDS; k++)
 		join[k] = k == NS_USER || k == NS_CGROUP ? x->ns[k] : -1;
 	entry.join = join;
-	entry.pid_ns = x->ns[NS_PID];
+	pid_ns = exec_open_pid_ns(x, err);
+	if (pid_ns < 0)
+		return -1;
+	entry.pid_ns = pid_ns;
 	/* A pid namespace owned by the guest's user namespace can only be selected before the
 	 * container's user namespace is joined. */
 	entry.has_entered = entry.pid_ns >= 0 && join[NS_USER] >= 0 &&
@@ -99,6 +107,38 @@ exec_complete(const struct launch_exec *x)
 	return p;
 }
 
+static int
+exec_init_has_ended(const struct launch_exec *x, struct error *err)
+{
+	return error_set(err, ERROR_NOT_FOUND,
+			 "container %s: its init process has ended: " TEXT_PROCESS_NOT_FOUND,
+			 x->container_id);
+}
+
+/* Returns an fd of the pid namespace, or -1 and err. A process cannot leave its pid namespace, so
+ * that of the init process is the container's. The process is checked to be alive before and after
+ * the look-up by pid, so the pid was not reused. */
+static int
+exec_open_pid_ns(const struct launch_exec *x, struct error *err)
+{
+	auto_close int fd = -1;
+	char path[48];
+
+	if (x->ns[NS_PID] >= 0) {
+		fd = fcntl(x->ns[NS_PID], F_DUPFD_CLOEXEC, 3);
+		return fd < 0 ? error_sys(err, "failed to duplicate the pid namespace")
+			      : steal_fd(&fd);
+	}
+	if (!exec_is_alive(x->init_pidfd))
+		return exec_init_has_ended(x, err);
+	(void)snprintf(path, sizeof(path), "%d/ns/pid", (int)x->init_pid);
+	fd = openat(x->roots->proc, path, O_RDONLY | O_CLOEXEC);
+	if (!exec_is_alive(x->init_pidfd))
+		return exec_init_has_ended(x, err);
+	return fd < 0 ? error_sys(err, "failed to open the container's pid namespace")
+		      : steal_fd(&fd);
+}
+
 /* Returns whether a process is alive. A pidfd is readable after its process has ended, reaped or
  * not. */
 static bool
@@ -140,9 +180,7 @@ exec_run_child(struct worker *w, const struct launch_exec *x, struct container_i
 	 * or has killed this one. */
 	if (exec_is_alive(x->init_pidfd) || (err->code != ERROR_INTERNAL && err->errnum != ENOMEM))
 		return -1;
-	return error_set(err, ERROR_NOT_FOUND,
-			 "container %s: its init process has ended: " TEXT_PROCESS_NOT_FOUND,
-			 x->container_id);
+	return exec_init_has_ended(x, err);
 }
 
 /* Returns the cgroup directory as a detached read-only mount, and closes cgroup_fd. The new

@@ -4,6 +4,7 @@
 #include "agent/container/launch/launch.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -279,15 +280,23 @@ static int
 launch_send_namespaces(struct worker *w, const struct launch *l, const struct ns_plan *ns,
 		       pid_t pid, struct error *err)
 {
+	uint32_t sent = ns->pinned & ~ns->of_sandbox;
 	uint8_t kinds[NS_KINDS];
 	int fds[NS_KINDS], n, result;
+	size_t n_kinds;
 
 	_Static_assert(NS_KINDS <= IO_FDS_MAX, "all namespaces fit in one message");
-	n = ns_open_of(l->roots->proc, pid, ns->pinned, kinds, fds, err);
+	if (ns->clone_flags & CLONE_NEWPID && !l->sends_pid_ns)
+		sent &= ~(1u << NS_PID);
+	n = ns_open_of(l->roots->proc, pid, sent, kinds, fds, err);
 	if (n < 0)
 		return -1;
+	n_kinds = (size_t)n;
+	for (unsigned int k = 0; k < NS_KINDS; k++)
+		if (ns->of_sandbox & 1u << k)
+			kinds[n_kinds++] = (uint8_t)k;
 	/* Without them a later process would run in the guest's namespaces. */
-	result = worker_report(w, LAUNCH_MSG_NAMESPACES, kinds, (size_t)n, fds, (size_t)n, err);
+	result = worker_report(w, LAUNCH_MSG_NAMESPACES, kinds, n_kinds, fds, (size_t)n, err);
 	while (n > 0)
 		close_fd(&fds[--n]);
 	return result;

@@ -25,7 +25,8 @@ struct pci_pair;
 
 /* Messages of launch and exec jobs, in addition to worker_process(). */
 enum launch_msg {
-	/* Payload: uint8_t kinds[n]. Fds: one namespace for each kind, for later execs. */
+	/* Payload: uint8_t kinds[n]. Fds: one namespace for each of the first kinds, for later
+	 * execs. The further kinds are the sandbox's. */
 	LAUNCH_MSG_NAMESPACES = 1,
 	/* Fd: the pty master. */
 	LAUNCH_MSG_TTY,
@@ -107,6 +108,9 @@ struct launch {
 	 * SOCK_SEQPACKET socket (handshake.h) if hooks_times() has a start_ms, otherwise a pipe
 	 * is sufficient. */
 	int start_gate;
+	/* A new pid namespace is sent to the agent, for later containers. Execs find it through
+	 * the init process. */
+	bool sends_pid_ns;
 };
 
 /* Input of container_exec(). */
@@ -129,7 +133,8 @@ struct launch_exec {
 	const char *cgroup_path;
 	/* The container's. */
 	const char *keyring;
-	/* The pinned namespaces; -1: the agent's own. */
+	/* The pinned namespaces; -1: the agent's own, but NS_PID: that of the init process, which
+	 * cannot leave it. */
 	int ns[NS_KINDS];
 	int stdio[3];
 };

@@ -116,6 +116,18 @@ ns_plan_make(const struct launch *l, struct ns_plan *p, struct error *err)
 	return 0;
 }
 
+/* Plans the sandbox's namespace of a kind, or a new one if sandbox_ns is -1. */
+static void
+ns_plan_new_or_sandbox(struct ns_plan *p, enum ns_kind kind, int sandbox_ns)
+{
+	if (sandbox_ns < 0) {
+		p->clone_flags |= kinds_table[kind].flag;
+		return;
+	}
+	p->join[kind] = sandbox_ns;
+	p->of_sandbox |= 1u << kind;
+}
+
 /* Plans one kind: a namespace by path, the sandbox's if sandbox_ns is not -1, or a new one. */
 static int
 ns_plan_one(const struct launch *l, struct ns_plan *p, enum ns_kind kind, int sandbox_ns,
@@ -130,10 +142,7 @@ ns_plan_one(const struct launch *l, struct ns_plan *p, enum ns_kind kind, int sa
 		p->opened[kind] = p->join[kind] = ns_open_path(l, ns, err);
 		return p->join[kind] < 0 ? -1 : 0;
 	}
-	if (sandbox_ns >= 0)
-		p->join[kind] = sandbox_ns;
-	else
-		p->clone_flags |= kinds_table[kind].flag;
+	ns_plan_new_or_sandbox(p, kind, sandbox_ns);
 	return 0;
 }
 
@@ -180,10 +189,7 @@ ns_plan_pid(const struct launch *l, struct ns_plan *p, struct error *err)
 	p->pinned |= 1u << NS_PID;
 	if (ns && *ns->path)
 		return ns_plan_one(l, p, NS_PID, -1, err);
-	if (l->sandbox_ns[NS_PID] >= 0)
-		p->join[NS_PID] = l->sandbox_ns[NS_PID];
-	else
-		p->clone_flags |= CLONE_NEWPID;
+	ns_plan_new_or_sandbox(p, NS_PID, l->sandbox_ns[NS_PID]);
 	return 0;
 }
 

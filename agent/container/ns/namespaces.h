@@ -40,6 +40,8 @@ struct ns_plan {
 	/* A bit for each ns_kind that differs from the agent's and is sent to the agent for
 	 * later execs. */
 	uint32_t pinned;
+	/* A bit for each ns_kind that is the sandbox's, which the agent already has. */
+	uint32_t of_sandbox;
 };
 
 /* Parses the type of a namespace, as the runtime specification spells it ("mount", "network") or

@@ -61,6 +61,8 @@ struct box {
 	/* The result of the last job. */
 	bool done;
 	struct error error;
+	/* The next container's new pid namespace is wanted. */
+	bool sends_pid_ns;
 };
 
 typedef void box_body(struct box *b);

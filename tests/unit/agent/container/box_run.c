@@ -112,11 +112,16 @@ take_namespaces(struct job *job, const struct job_message *m, void *data, struct
 
 	(void)job;
 	(void)err;
-	REQUIRE_EQ(m->size, m->n_fds);
+	REQUIRE_GE(m->size, m->n_fds);
 	for (size_t i = 0; i < m->n_fds; i++) {
 		REQUIRE_LT(kinds[i], NS_KINDS);
 		REQUIRE_LT(t->c->ns[kinds[i]], 0);
 		t->c->ns[kinds[i]] = steal_fd(&m->fds[i]);
+	}
+	for (size_t i = m->n_fds; i < m->size; i++) {
+		REQUIRE_LT(kinds[i], NS_KINDS);
+		t->c->ns[kinds[i]] = fcntl(t->box->sandbox_ns[kinds[i]], F_DUPFD_CLOEXEC, 3);
+		REQUIRE_GE(t->c->ns[kinds[i]], 0);
 	}
 	return 0;
 }
@@ -219,6 +224,7 @@ launch_work(struct worker *w, void *arg, struct error *err)
 		.bundle = t->c->bundle,
 		.start_gate = t->gate,
 		.pidns_owner = t->box->pidns_owner,
+		.sends_pid_ns = t->box->sends_pid_ns,
 	};
 
 	memcpy(l.stdio, t->stdio, sizeof(l.stdio));

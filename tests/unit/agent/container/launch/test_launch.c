@@ -314,7 +314,10 @@ body_shared(struct box *b)
 
 	s->hostname = "one";
 	spec_args(s->process, "/bin/sleep", "100", NULL);
+	b->sends_pid_ns = true;
 	REQUIRE_EQ(box_launch(b, &first, "c1", s), 0);
+	b->sends_pid_ns = false;
+	REQUIRE_GE(first.ns[NS_PID], 0);
 	box_start(&first);
 	/* the second is in the first's pid, ipc and uts namespaces, and names that */
 	b->sandbox_ns[NS_PID] = first.ns[NS_PID];
