@@ -35,7 +35,7 @@ static const char usage[] =
 	"  -f, --follow           go on until the VM ends\n"
 	"  -n, --tail LINES       only the last LINES lines\n"
 	"  --since TIME           only lines from TIME on: so long ago, as 90s or 1h30m, or\n"
-	"                         2026-11-30[T12:00:00[Z|+01:00]]\n"
+	"                         2026-11-30[T12:00:00[.5][Z|+01:00]]\n"
 	"  -t, --timestamps       begin each line with its time\n"
 	"  -h, --help             print this\n";
 
@@ -152,17 +152,21 @@ logs_parse_time(const char *text, char out[static LOG_TIME_LEN + 1])
 	struct tm tm = { 0 }, offset = { 0 };
 	int64_t sum = 0;
 	const char *at = strptime(text, "%Y-%m-%d", &tm), *end;
+	long fraction = 0;
 
 	if (at) {
 		if (*at == 'T' || *at == ' ')
 			at = strptime(at + 1, "%H:%M:%S", &tm);
-		if (at && *at == '.')
-			at += 1 + strspn(at + 1, "0123456789");
+		if (at && *at == '.') {
+			at++;
+			for (long unit = 100000000; *at >= '0' && *at <= '9'; at++, unit /= 10)
+				fraction += (*at - '0') * unit;
+		}
 		end = at && (*at == '+' || *at == '-') ? strptime(at + 1, "%H:%M", &offset) : NULL;
 		if (!at || (*at && strcmp(at, "Z") != 0 && (!end || *end)))
 			return false;
 		sum = offset.tm_hour * 3600 + offset.tm_min * 60;
-		log_time(timegm(&tm) - (*at == '-' ? -sum : sum), 0, out);
+		log_time(timegm(&tm) - (*at == '-' ? -sum : sum), fraction, out);
 		return true;
 	}
 	for (at = text; *at; at = end + 1) {

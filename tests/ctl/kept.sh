@@ -32,8 +32,13 @@ passes 'stop keeps what rm removes' stopped
 
 followed()
 {
-	booted three -- sh -c 'echo first; printf part; sleep 1; echo " of a line"; exit 0' || return 1
-	test "$(ctl logs -f three)" = $'first\npart of a line' && prints 'part of a line' ctl logs -n 1 three && prints '' ctl logs -n 0 three && ctl rm three && nothing_left
+	local pid
+	booted three -i -- sh -c 'echo first; printf part; read -r x; echo " of a line"; exit 0' || return 1
+	"$program" logs -f three >"$scratch/out" 2>&1 &
+	pid=$!
+	within 60 said first "$scratch/out" >/dev/null && echo | ctl attach three >/dev/null &&
+		wait $pid || return 1
+	test "$(cat "$scratch/out")" = $'first\npart of a line' && prints 'part of a line' ctl logs -n 1 three && prints '' ctl logs -n 0 three && ctl rm three && nothing_left
 }
 passes 'logs --follow ends with the VM' followed
 
