@@ -33,7 +33,6 @@ static int background_wait(pid_t pid, const char *dir, int report, int signals,
 			   struct error *reported, struct error *err);
 static int background_monitor(const struct background *b, const char *dir, pid_t parent, int tell);
 static void background_reserve(const char *dir, bool take);
-static void background_finish(struct vm *vm, struct vm_state *state);
 static int background_register(const struct background *b, struct vm_state *state, int *lock,
 			       int *end, struct error *err);
 
@@ -235,8 +234,7 @@ background_register(const struct background *b, struct vm_state *state, int *loc
 	return state_write(state, err);
 }
 
-/* Sets the first exit code of a container that is not 0, or the failure of the VM. */
-static void
+void
 background_finish(struct vm *vm, struct vm_state *state)
 {
 	json_t *status = state_read_status(state->dir), *c;

@@ -30,6 +30,8 @@
 
 /* Time for the guest to power off after DestroySandbox, before QEMU is killed. */
 #define STOP_GRACE_MS 10000
+/* Exit code of a pod whose activeDeadlineSeconds are over, that of timeout(1). */
+#define EXIT_POD_TIMEOUT 124
 
 static const char usage[] =
 	"usage: tatamictl pod [--name NAME] [--image IMAGE=DIR]... [--claim NAME=DIR]...\n"
@@ -66,6 +68,7 @@ static int pod_make_files(struct pod_vm *p, struct error *err);
 static struct vm *pod_vm(void *self);
 static void pod_describe(void *self, struct vm_state *s);
 static void pod_look_after(void *self, int stop_fd);
+static void pod_finish(void *self, struct vm_state *s);
 static void pod_end(void *self);
 
 int
@@ -137,6 +140,7 @@ pod_run(struct pod_vm *p, const char *file, struct error *err)
 		.describe = pod_describe,
 		.look_after = pod_look_after,
 		.stop = pod_end,
+		.finish = pod_finish,
 		.self = p,
 		.removes = p->o->remove,
 	};
@@ -227,7 +231,11 @@ pod_boot(void *self, const char *dir, struct error *err)
 		return -1;
 	}
 	p->spec = (struct podspec){
-		.m = &p->m, .vm = &p->o->vm, .writable = p->o->writable, .dir = p->vm.dir
+		.m = &p->m,
+		.vm = &p->o->vm,
+		.writable = p->o->writable,
+		.dir = p->vm.dir,
+		.files = p->files,
 	};
 	p->spec.client = dial_agent(&p->vm, p->o->vm.boot_timeout_ms, err);
 	if (p->spec.client && vm_plug_disks(&p->vm, &p->o->vm, err) == 0 &&
@@ -284,6 +292,22 @@ pod_look_after(void *self, int stop_fd)
 	auto_close int pidfd = vm_end_fd(&p->vm);
 
 	podrun_watch(p->run, stop_fd, pidfd);
+	/* Its containers' exit codes are those after their end. */
+	if (podrun_failure(p->run))
+		podrun_stop(p->run, pidfd);
+}
+
+static void
+pod_finish(void *self, struct vm_state *s)
+{
+	struct pod_vm *p = self;
+	const char *failure = podrun_failure(p->run);
+
+	background_finish(&p->vm, s);
+	if (!failure)
+		return;
+	(void)snprintf(s->error, sizeof(s->error), "%s", failure);
+	s->exit_code = EXIT_POD_TIMEOUT;
 }
 
 static void

@@ -12,6 +12,8 @@
 
 #include "ctl/commands/commands.h"
 #include "ctl/commands/options.h"
+#include "ctl/pod/message.h"
+#include "ctl/vm/record.h"
 #include "ctl/vm/state.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
@@ -42,7 +44,9 @@ static const char rm_usage[] =
 	"               with -f, as for stop\n"
 	"  -h, --help   print this\n";
 static const char wait_usage[] = "usage: tatamictl wait NAME…\n"
-				 "Waits until each VM has ended, and prints its exit code.\n"
+				 "Waits until each VM has ended, and prints its exit code; on\n"
+				 "standard error, why it has failed, and the termination messages\n"
+				 "of a pod.\n"
 				 "\n"
 				 "  -h, --help  print this\n";
 
@@ -215,6 +219,28 @@ cmd_rm(int argc, char **argv)
 
 /* ---- wait ---- */
 
+/* Prints the termination messages of a pod's containers. */
+static void
+wait_print_messages(const struct vm_state *s)
+{
+	json_t *list = record_containers(s->dir), *c;
+	size_t i;
+
+	json_array_foreach(list, i, c)
+	{
+		const char *name = json_string_value(json_object_get(c, "name"));
+		const char *message = json_string_value(json_object_get(c, "message"));
+		char text[MESSAGE_MAX + 1];
+
+		if (!name || !message)
+			continue;
+		(void)snprintf(text, sizeof(text), "%s", message);
+		message_make_printable(text);
+		(void)fprintf(stderr, "%s/%s: %s\n", s->name, name, text);
+	}
+	json_decref(list);
+}
+
 static int
 wait_one(struct on_vms *o, const struct vm_state *s, struct error *err)
 {
@@ -222,17 +248,23 @@ wait_one(struct on_vms *o, const struct vm_state *s, struct error *err)
 	auto_close int end = state_end_open(s);
 	struct error ignored = ERROR_INIT;
 	struct vm_state now;
+	bool is_kept;
 
 	(void)o;
 	if (state_is_alive(s) && monitor >= 0)
 		(void)stop_wait_gone(monitor, -1);
 	/* It may have been removed, and the name be that of another. */
-	if (state_read(s->name, &now, &ignored) < 0 || now.monitor != s->monitor)
+	is_kept = state_read(s->name, &now, &ignored) == 0 && now.monitor == s->monitor;
+	if (!is_kept)
 		now.finished = state_end_read(end, &now.exit_code);
 	if (!now.finished)
 		return error_set(err, ERROR_UNAVAILABLE,
 				 "VM %s has no exit code: its monitor process was killed", s->name);
 	(void)printf("%d\n", now.exit_code);
+	if (is_kept && now.error[0])
+		(void)fprintf(stderr, "tatamictl wait: VM %s: %s\n", now.name, now.error);
+	if (is_kept)
+		wait_print_messages(&now);
 	return fflush(stdout) == 0 ? 0 : error_sys(err, "failed to write the exit code");
 }
 

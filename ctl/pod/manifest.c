@@ -20,6 +20,8 @@
 /* Bytes. A variable reference may be shorter than its value. */
 #define TEXTS_MAX (64u << 20)
 #define GRACE_MAX 3600
+/* where a container leaves its termination message by default */
+#define MESSAGE_PATH "/dev/termination-log"
 
 static int manifest_read_pod(struct manifest_reader *m);
 static int manifest_read_metadata(struct manifest_reader *m);
@@ -86,13 +88,13 @@ manifest_read_pod(struct manifest_reader *m)
 	static const struct field_keys keys = {
 		"containers initContainers volumes hostname restartPolicy "
 		"terminationGracePeriodSeconds securityContext shareProcessNamespace hostAliases "
-		"dnsConfig hostPID hostIPC",
+		"dnsConfig hostPID hostIPC activeDeadlineSeconds",
 		"serviceAccountName serviceAccount automountServiceAccountToken nodeSelector "
 		"nodeName tolerations affinity topologySpreadConstraints schedulerName "
 		"priorityClassName priority preemptionPolicy runtimeClassName imagePullSecrets "
 		"enableServiceLinks overhead readinessGates schedulingGates dnsPolicy subdomain "
 		"setHostnameAsFQDN hostNetwork hostUsers os",
-		"ephemeralContainers resourceClaims activeDeadlineSeconds resources "
+		"ephemeralContainers resourceClaims resources "
 		"hostnameOverride workloadRef"
 	};
 	static const char *const policies[] = { "Always", "OnFailure", "Never" };
@@ -112,7 +114,8 @@ manifest_read_pod(struct manifest_reader *m)
 	    field_bool(&m->r, spec, "hostIPC", &host_ipc) < 0 ||
 	    field_choice(&m->r, spec, "restartPolicy", policies, ARRAY_LEN(policies), &restart) <
 		    0 ||
-	    field_number(&m->r, spec, "terminationGracePeriodSeconds", 0, GRACE_MAX, &grace) < 0)
+	    field_number(&m->r, spec, "terminationGracePeriodSeconds", 0, GRACE_MAX, &grace) < 0 ||
+	    field_number(&m->r, spec, "activeDeadlineSeconds", 1, INT32_MAX, &m->m->deadline_s) < 0)
 		return -1;
 	field_get(spec, host_pid ? "hostPID" : "hostIPC", &f);
 	if (host_pid || host_ipc)
@@ -313,21 +316,21 @@ manifest_read_container(struct manifest_reader *m, const struct field *f,
 		"name image imagePullPolicy command args env envFrom workingDir volumeMounts "
 		"ports resources "
 		"securityContext startupProbe readinessProbe livenessProbe lifecycle tty stdin "
-		"restartPolicy",
-		"terminationMessagePath terminationMessagePolicy stdinOnce "
-		"resizePolicy",
-		"volumeDevices restartPolicyRules"
+		"restartPolicy terminationMessagePath terminationMessagePolicy",
+		"stdinOnce resizePolicy", "volumeDevices restartPolicyRules"
 	};
 	static const char *const always[] = { "Always" };
+	static const char *const messages[] = { "File", "FallbackToLogsOnError" };
 	static const char *const pulls[] = {
 		[IMAGE_PULL_IF_NOT_PRESENT] = "IfNotPresent",
 		[IMAGE_PULL_ALWAYS] = "Always",
 		[IMAGE_PULL_NEVER] = "Never",
 	};
 	struct field ports, port, image, pod_security, policy;
-	unsigned int restart = 1;
+	unsigned int restart = 1, message = 0;
 	size_t i = 0;
 
+	c->message_path = MESSAGE_PATH;
 	field_get(&m->objects.spec, "securityContext", &pod_security);
 	field_get(f, "ports", &ports);
 	field_get(f, "image", &image);
@@ -337,6 +340,9 @@ manifest_read_container(struct manifest_reader *m, const struct field *f,
 	    field_required(&m->r, f, "image", &c->image) < 0 ||
 	    field_choice(&m->r, f, "imagePullPolicy", pulls, ARRAY_LEN(pulls), &c->pull) < 0 ||
 	    field_text(&m->r, f, "workingDir", &c->cwd) < 0 ||
+	    field_text(&m->r, f, "terminationMessagePath", &c->message_path) < 0 ||
+	    field_choice(&m->r, f, "terminationMessagePolicy", messages, ARRAY_LEN(messages),
+			 &message) < 0 ||
 	    field_bool(&m->r, f, "tty", &c->terminal) < 0 ||
 	    field_bool(&m->r, f, "stdin", &c->keeps_stdin) < 0 ||
 	    manifest_read_security(m, &pod_security, f, c) < 0 ||
@@ -350,6 +356,12 @@ manifest_read_container(struct manifest_reader *m, const struct field *f,
 	    strspn(c->name, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(c->name))
 		return field_wrong(&m->r, f,
 				   "invalid name: expected at most 63 small letters, digits and -");
+	field_get(f, "terminationMessagePath", &port);
+	if (!c->message_path[0])
+		c->message_path = MESSAGE_PATH;
+	if (c->message_path[0] != '/' || strstr(c->message_path, ".."))
+		return field_wrong(&m->r, &port, "must be an absolute path without ..");
+	c->has_message_of_log = message == 1;
 	if (policy.node && !c->is_init)
 		return field_wrong(&m->r, &policy, "not supported");
 	if (field_choice(&m->r, f, "restartPolicy", always, 1, &restart) < 0)

@@ -179,6 +179,9 @@ struct manifest_container {
 	struct manifest_action post_start, pre_stop;
 	/* procMount: Unmasked */
 	bool has_unmasked_proc;
+	/* terminationMessagePath, and whether the end of the output may be the message */
+	const char *message_path;
+	bool has_message_of_log;
 };
 
 struct manifest_alias {
@@ -225,6 +228,8 @@ struct manifest {
 	const char *ignored;
 	struct manifest_sysctl sysctls[MANIFEST_SYSCTLS_MAX];
 	size_t n_sysctls;
+	/* activeDeadlineSeconds; 0: none */
+	int64_t deadline_s;
 };
 
 /* Reads the description in file `path` ("-": standard input). Returns 0, or -1 and err:

@@ -28,8 +28,10 @@
 #include <jansson.h>
 
 #include "agent.pb-c.h"
-#include "ctl/streams/outlet.h"
+#include "ctl/json/json.h"
 #include "ctl/pod/https.h"
+#include "ctl/pod/message.h"
+#include "ctl/streams/outlet.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/io.h"
@@ -96,6 +98,9 @@ struct container {
 	uint64_t started_ns, start_ns, kill_ns;
 	struct action_run post_start, pre_stop;
 	struct probing startup, ready, live;
+	/* the end of the output of this run; the termination message of the last one that ended */
+	struct message_tail tail;
+	char message[MESSAGE_MAX + 1];
 };
 
 /* One of a container's two output streams. */
@@ -116,6 +121,11 @@ struct podrun {
 	/* no container is restarted */
 	bool is_ending;
 	bool is_changed;
+	/* activeDeadlineSeconds; the reason for the pod's failure, "": none */
+	uint64_t deadline_ns;
+	char failure[160];
+	/* limit of a termination message */
+	size_t message_max;
 };
 
 static bool podrun_step(struct podrun *p, int stop_fd, int vm_fd, uint64_t until_ns);
@@ -126,6 +136,7 @@ static void podrun_read_on(struct reading *r);
 static void podrun_go_on(struct reading *r);
 static void podrun_on_output(void *data, ProtobufCMessage *reply, const struct error *failure);
 static void podrun_container_ended(struct container *c);
+static void podrun_take_message(struct container *c);
 static void podrun_begin_stop(struct container *c, int grace_s);
 static uint64_t podrun_stop_turn(struct container *c);
 static void podrun_start_turn(struct container *c);
@@ -187,6 +198,11 @@ podrun_new(const struct podspec *spec, const char *dir, const struct log_limit *
 	}
 	p->spec = spec;
 	p->n = spec->m->n_containers;
+	p->deadline_ns = spec->m->deadline_s ? deadline_in((uint64_t)spec->m->deadline_s * 1000)
+					     : DEADLINE_NEVER;
+	/* As a kubelet does, each container gets the same part of what a pod may say. */
+	p->message_max =
+		MESSAGE_POD_MAX / p->n < MESSAGE_MAX ? MESSAGE_POD_MAX / p->n : MESSAGE_MAX;
 	(void)snprintf(p->dir, sizeof(p->dir), "%s", dir);
 	p->outlets = outlets_new(dir, limit, err);
 	for (size_t i = 0; p->outlets && i < p->n; i++) {
@@ -245,6 +261,8 @@ podrun_start(struct podrun *p, int timeout_ms, struct error *err)
 	while (!podrun_all_ready(p)) {
 		if (!deadline_is_over(until) && podrun_step(p, -1, -1, until))
 			continue;
+		if (p->failure[0])
+			return error_set(err, ERROR_DEADLINE_EXCEEDED, "%s", p->failure);
 		for (i = p->spec->m->n_init; i < p->n; i++)
 			if (!p->containers[i].is_ready)
 				return error_set(err, ERROR_DEADLINE_EXCEEDED,
@@ -262,15 +280,19 @@ podrun_start_init(struct container *c, uint64_t until_ns, struct error *err)
 	if (podrun_start_container(c, err) < 0)
 		return -1;
 	while (c->m->is_sidecar ? !c->is_started : !c->is_over) {
-		if (deadline_is_over(until_ns) || !podrun_step(c->run, -1, -1, until_ns))
-			return error_set(err, ERROR_DEADLINE_EXCEEDED,
-					 "init container %s has not %s: timed out", c->m->name,
-					 c->m->is_sidecar ? "started" : "succeeded");
+		if (!deadline_is_over(until_ns) && podrun_step(c->run, -1, -1, until_ns))
+			continue;
+		if (c->run->failure[0])
+			return error_set(err, ERROR_DEADLINE_EXCEEDED, "%s", c->run->failure);
+		return error_set(err, ERROR_DEADLINE_EXCEEDED,
+				 "init container %s has not %s: timed out", c->m->name,
+				 c->m->is_sidecar ? "started" : "succeeded");
 	}
-	if (!c->m->is_sidecar && c->status != 0)
-		return error_set(err, ERROR_ABORTED, "init container %s exited with code %d",
-				 c->m->name, c->status);
-	return 0;
+	if (c->m->is_sidecar || c->status == 0)
+		return 0;
+	message_make_printable(c->message);
+	return error_set(err, ERROR_ABORTED, "init container %s exited with code %d%s%.200s",
+			 c->m->name, c->status, c->message[0] ? ": " : "", c->message);
 }
 
 static bool
@@ -288,6 +310,12 @@ podrun_watch(struct podrun *p, int stop_fd, int vm_fd)
 	while (!podrun_all_over(p) && podrun_step(p, stop_fd, vm_fd, DEADLINE_NEVER))
 		continue;
 	podrun_write_status(p);
+}
+
+const char *
+podrun_failure(const struct podrun *p)
+{
+	return p->failure[0] ? p->failure : NULL;
 }
 
 /* Ends containers [from, to), and waits until they have ended. Returns false if the VM is gone. */
@@ -331,7 +359,7 @@ podrun_earlier(uint64_t a, uint64_t b)
 }
 
 /* Performs all due work and handles events until the next deadline. Returns false if a fd is
- * readable or the connection broke. */
+ * readable, the connection broke, or the pod's time is over. */
 static bool
 podrun_step(struct podrun *p, int stop_fd, int vm_fd, uint64_t until_ns)
 {
@@ -341,10 +369,18 @@ podrun_step(struct podrun *p, int stop_fd, int vm_fd, uint64_t until_ns)
 		{ .fd = vm_fd, .events = POLLIN },
 		{ .fd = outlets_fd(p->outlets), .events = POLLIN },
 	};
-	uint64_t next = podrun_earlier(podrun_turn(p), until_ns);
+	uint64_t next = podrun_earlier(podrun_turn(p), podrun_earlier(until_ns, p->deadline_ns));
 	struct error err = ERROR_INIT;
 	nfds_t n = 4;
 
+	if (deadline_is_over(p->deadline_ns) && !podrun_all_over(p)) {
+		(void)snprintf(p->failure, sizeof(p->failure),
+			       "DeadlineExceeded: the pod was active for longer than %lld s",
+			       (long long)p->spec->m->deadline_s);
+		/* It may still take its time to end. */
+		p->deadline_ns = DEADLINE_NEVER;
+		return false;
+	}
 	for (size_t i = 0; i < 2 * p->n; i++)
 		podrun_go_on(&p->readings[i]);
 	for (size_t i = 0; i < p->n; i++) {
@@ -435,7 +471,7 @@ podrun_start_container(struct container *c, struct error *err)
 	Grpc__CloseStdinRequest close_stdin = GRPC__CLOSE_STDIN_REQUEST__INIT;
 	struct podrun *p = c->run;
 
-	if (podspec_start(p->spec, c->index, err) < 0)
+	if (podspec_start(p->spec, c->index, c->restarts, err) < 0)
 		return -1;
 	c->is_up = true;
 	c->has_exited = c->is_started = c->is_ready = false;
@@ -443,6 +479,7 @@ podrun_start_container(struct container *c, struct error *err)
 	c->start_ns = DEADLINE_NEVER;
 	c->started_ns = monotonic_ns();
 	c->open_streams = 2;
+	c->tail.n = 0;
 	outlet_started(c->outlet);
 	podrun_read_on(&p->readings[2 * c->index]);
 	podrun_read_on(&p->readings[2 * c->index + 1]);
@@ -527,6 +564,7 @@ podrun_on_output(void *data, ProtobufCMessage *reply, const struct error *failur
 	(void)failure;
 	if (read && read->data.len > 0) {
 		outlet_write(r->c->outlet, r->from_stderr, read->data.data, read->data.len);
+		message_add_output(&r->c->tail, read->data.data, read->data.len);
 		r->is_held = true;
 		podrun_go_on(r);
 	} else {
@@ -561,6 +599,7 @@ podrun_container_ended(struct container *c)
 
 	remove.container_id = c->id;
 	(void)podrun_call(c->run, "RemoveContainer", &remove.base, &err);
+	podrun_take_message(c);
 	outlet_ended(c->outlet, c->status, NULL);
 	/* Requests of the pause container go on. */
 	podrun_action_kill(&c->startup.run);
@@ -580,6 +619,21 @@ podrun_container_ended(struct container *c)
 	ms = (uint64_t)RESTART_MIN_MS << (c->backoff < 5 ? c->backoff : 5);
 	c->backoff++;
 	c->start_ns = deadline_in(ms < RESTART_MAX_MS ? ms : RESTART_MAX_MS);
+}
+
+/* Reads the termination message of a container that has been removed. */
+static void
+podrun_take_message(struct container *c)
+{
+	struct podrun *p = c->run;
+	char name[128];
+
+	message_name(c->m->name, c->restarts, name, sizeof(name));
+	message_take(p->spec->files, name, c->message, p->message_max);
+	if (!c->message[0] && c->m->has_message_of_log && c->status != 0)
+		message_from_output(&c->tail, c->message,
+				    p->message_max < MESSAGE_TAIL_MAX ? p->message_max
+								      : MESSAGE_TAIL_MAX);
 }
 
 /* ---- the end of a container ---- */
@@ -837,13 +891,18 @@ podrun_write_status(struct podrun *p)
 	for (size_t i = 0; i < p->n; i++) {
 		const struct container *c = &p->containers[i];
 
-		(void)json_array_append_new(
-			list, json_pack("{s:s, s:s, s:b, s:b, s:i, s:i, s:b}", "name", c->m->name,
+		json_t *one = json_pack("{s:s, s:s, s:b, s:b, s:i, s:i, s:b}", "name", c->m->name,
 					"id", c->id, "running", c->is_up && !c->has_exited, "ready",
 					c->is_ready, "restarts", (int)c->restarts, "exitCode",
-					c->status, "init", c->m->is_init));
+					c->status, "init", c->m->is_init);
+
+		if (one && c->message[0])
+			(void)json_object_set_new(one, "message", json_from_text(c->message));
+		(void)json_array_append_new(list, one);
 	}
 	top = json_pack("{s:s, s:o}", "name", p->spec->m->name, "containers", list);
+	if (top && p->failure[0])
+		(void)json_object_set_new(top, "failure", json_string(p->failure));
 	(void)snprintf(made, sizeof(made), "%s/status.json.new", p->dir);
 	(void)snprintf(path, sizeof(path), "%s/status.json", p->dir);
 	if (top && json_dump_file(top, made, JSON_INDENT(1)) == 0)

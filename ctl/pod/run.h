@@ -23,9 +23,13 @@ void podrun_free(struct podrun *p);
  * start or is not ready within timeout_ms, or an init container failed for good. */
 int podrun_start(struct podrun *p, int timeout_ms, struct error *err);
 
-/* Runs until one of the fds is readable, the connection breaks, or all containers have ended and
- * none is to be restarted. */
+/* Runs until one of the fds is readable, the connection breaks, all containers have ended and none
+ * is to be restarted, or the pod has failed. */
 void podrun_watch(struct podrun *p, int stop_fd, int vm_fd);
+
+/* Returns why the pod as a whole has failed, as a reason of Kubernetes and a sentence
+ * ("DeadlineExceeded: ..."), or NULL. */
+const char *podrun_failure(const struct podrun *p);
 
 /* Ends the containers as their hooks and the pod's grace period require. Returns early if vm_fd is
  * readable or the connection breaks. */

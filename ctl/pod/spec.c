@@ -13,6 +13,7 @@
 
 #include "ctl/spec/network.h"
 #include "ctl/pod/files.h"
+#include "ctl/pod/message.h"
 #include "ctl/pod/security.h"
 #include "ctl/vm/record.h"
 #include "ctl/spec/spec.h"
@@ -24,8 +25,8 @@
 #define EMPTY_DIRS  "/run/kata-containers/sandbox/ephemeral"
 #define REQUEST_MAX (4u << 20)
 #define ID_MAX      160
-/* the mounts that each container has: hosts, hostname, resolv.conf */
-#define OWN_MOUNTS 3
+/* the mounts that each container has: hosts, hostname, resolv.conf, the termination message */
+#define OWN_MOUNTS 4
 
 static int podspec_add_share(struct vm_options *vm, enum share_kind kind, const char *path,
 			     bool may_be_image, bool readonly, struct error *err);
@@ -443,17 +444,27 @@ podspec_set_sysctls(const struct manifest *m, struct arena *a, Grpc__Linux *linu
 
 /* ---- a container ---- */
 
+/* Returns whether the host sees the files that containers write: not if it shares by copies. */
+static bool
+podspec_has_messages(const struct podspec *p)
+{
+	return !p->vm->shares[p->m->n_containers].is_copied;
+}
+
 int
-podspec_start(const struct podspec *p, size_t i, struct error *err)
+podspec_start(const struct podspec *p, size_t i, unsigned int run, struct error *err)
 {
 	Grpc__CreateContainerRequest *create;
 	struct arena a;
+	char name[128];
 	int r;
 
 	arena_init(&a, REQUEST_MAX);
-	create = podspec_container(p, &a, i);
-	/* `exec` and `attach` start from the record. A restart makes the same one. */
-	if (create && p->dir && record_request(p->dir, create, err) < 0)
+	create = podspec_container(p, &a, i, run);
+	message_name(p->m->containers[i].name, run, name, sizeof(name));
+	/* `exec` and `attach` start from the record. */
+	if ((podspec_has_messages(p) && message_make(p->files, name, err) < 0) ||
+	    (create && p->dir && record_request(p->dir, create, err) < 0))
 		r = -1;
 	else
 		r = podspec_start_request(p, create, err);
@@ -578,7 +589,7 @@ podspec_describe(const struct podspec *p, struct arena *a, size_t i, struct cont
 }
 
 Grpc__CreateContainerRequest *
-podspec_container(const struct podspec *p, struct arena *a, size_t i)
+podspec_container(const struct podspec *p, struct arena *a, size_t i, unsigned int run)
 {
 	const struct manifest_container *c = &p->m->containers[i];
 	struct spec_bind *binds = arena_zalloc(a, MANIFEST_MOUNTS_MAX + OWN_MOUNTS, sizeof(*binds));
@@ -596,8 +607,12 @@ podspec_container(const struct podspec *p, struct arena *a, size_t i)
 	};
 	Grpc__CreateContainerRequest *create;
 	struct container_options o;
+	const char *message;
+	char name[128];
 
-	if (!binds || !storages || podspec_describe(p, a, i, &o) < 0)
+	message_name(c->name, run, name, sizeof(name));
+	message = arena_printf(a, FILES "/%s", name);
+	if (!binds || !storages || !message || podspec_describe(p, a, i, &o) < 0)
 		return NULL;
 	o.pod = &pod;
 	binds[pod.n_binds++] =
@@ -611,6 +626,10 @@ podspec_container(const struct podspec *p, struct arena *a, size_t i)
 		if (podspec_place_volume(p, a, &c->mounts[v], &pod, &binds[pod.n_binds++],
 					 storages) < 0)
 			return NULL;
+	/* As with a kubelet, the last one: the path may be in a volume. */
+	if (podspec_has_messages(p))
+		binds[pod.n_binds++] =
+			(struct spec_bind){ c->message_path, "bind", message, false };
 	create = spec_container(a, &o);
 	if (!create || security_apply_process(p->m, c, a, create->oci->process) < 0)
 		return NULL;

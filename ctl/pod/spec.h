@@ -22,6 +22,8 @@ struct podspec {
 	/* the VM's directory, for records of requests; NULL: none are made */
 	const char *dir;
 	struct ttrpc_client *client;
+	/* the directory of podfiles_make() on the host */
+	const char *files;
 };
 
 /* An option --image NAME=PATH. */
@@ -64,8 +66,8 @@ int podspec_sandbox(const struct podspec *p, struct error *err);
  * container: it has the namespaces of the pod. Returns -1 if out of memory. */
 int podspec_set_sysctls(const struct manifest *m, struct arena *a, Grpc__Linux *linux);
 
-/* Creates and starts container i. */
-int podspec_start(const struct podspec *p, size_t i, struct error *err);
+/* Creates and starts container i. `run` counts its starts. */
+int podspec_start(const struct podspec *p, size_t i, unsigned int run, struct error *err);
 
 /* Builds the request that runs an action of container i: in it, or in the pause container. */
 Grpc__ExecProcessRequest *podspec_exec(const struct podspec *p, struct arena *a, size_t i,
@@ -74,5 +76,6 @@ Grpc__ExecProcessRequest *podspec_exec(const struct podspec *p, struct arena *a,
 /* Writes the id of container i in the protocol. */
 void podspec_id(const struct podspec *p, size_t i, char *out, size_t size);
 
-/* Builds the request for container i. Returns NULL if out of memory. */
-Grpc__CreateContainerRequest *podspec_container(const struct podspec *p, struct arena *a, size_t i);
+/* Builds the request for start `run` of container i. Returns NULL if out of memory. */
+Grpc__CreateContainerRequest *podspec_container(const struct podspec *p, struct arena *a, size_t i,
+						unsigned int run);

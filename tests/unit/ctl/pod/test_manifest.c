@@ -132,10 +132,8 @@ Test(manifest, all_examples)
 		  "spec.schedulerName, spec.schedulingGates, spec.nodeSelector, spec.tolerations, "
 		  "spec.topologySpreadConstraints, spec.affinity, metadata.labels",
 		  NULL },
-		{ "termination-message",
-		  "spec.containers[].terminationMessagePath, "
-		  "spec.containers[].terminationMessagePolicy",
-		  NULL },
+		{ "termination-message", "", NULL },
+		{ "deadline", "", NULL },
 		{ "list", "Namespace quota-example, ConfigMap special-config.immutable", NULL },
 		{ "daemon-set",
 		  "spec.selector, spec.updateStrategy, metadata.namespace, "
@@ -415,7 +413,7 @@ request_of(struct arena *a, size_t i)
 	vm = (struct vm_options){ .nic = true, .configure_nic = true };
 	for (size_t k = 0; k < m.n_containers; k++)
 		vm.shares[k] = (struct vm_share){ .kind = SHARE_9P, .tag = "t" };
-	r = podspec_container(&p, a, i);
+	r = podspec_container(&p, a, i, 0);
 	REQUIRE_NE(r, NULL);
 	return r;
 }
@@ -630,6 +628,27 @@ mounted_at(const Grpc__CreateContainerRequest *r, const char *path)
 		if (strcmp(r->oci->mounts[i]->destination, path) == 0)
 			return r->oci->mounts[i]->source;
 	return "";
+}
+
+Test(manifest, deadlines_and_messages)
+{
+	static const char log_path[] = "/dev/termination-log";
+	const Grpc__CreateContainerRequest *r;
+	struct arena a;
+
+	arena_init(&a, 4u << 20);
+	read_valid("deadline");
+	CHECK_EQ(m.deadline_s, 5);
+	CHECK_STR(m.containers[0].message_path, log_path);
+	CHECK(!m.containers[0].has_message_of_log);
+	CHECK_HAS(mounted_at(request_of(&a, 0), log_path), "/kubelet/message-wait-0");
+	read_valid("termination-message");
+	CHECK_EQ(m.deadline_s, 0);
+	CHECK(m.containers[0].has_message_of_log);
+	r = request_of(&a, 0);
+	CHECK_HAS(mounted_at(r, "/tmp/my-log"), "/kubelet/message-msg-path-demo-0");
+	CHECK_STR(mounted_at(r, log_path), "");
+	arena_release(&a);
 }
 
 Test(manifest, mounts_and_storages)
@@ -941,6 +960,12 @@ Test(manifest, invalid)
 		  "type: \"None\": expected Unconfined, RuntimeDefault or Localhost" },
 		{ POD(CONTAINERS(",\"imagePullPolicy\":\"Sometimes\"")),
 		  "imagePullPolicy: \"Sometimes\": expected IfNotPresent, Always or Never" },
+		{ POD(CONTAINERS(",\"terminationMessagePath\":\"log\"")),
+		  "containers[0].terminationMessagePath: must be an absolute path without .." },
+		{ POD(CONTAINERS(",\"terminationMessagePolicy\":\"Log\"")),
+		  "terminationMessagePolicy: \"Log\": expected File or FallbackToLogsOnError" },
+		{ POD(CONTAINERS("") ",\"activeDeadlineSeconds\":0"),
+		  "spec.activeDeadlineSeconds: must be a number from 1" },
 		{ POD(CONTAINERS(",\"restartPolicy\":\"Always\"")),
 		  "spec.containers[0].restartPolicy: not supported" },
 		{ POD(CONTAINERS("") ",\"restartPolicy\":\"Sometimes\""),
