@@ -47,8 +47,8 @@ static const char usage[] =
 struct pod_vm {
 	struct run_options *o;
 	struct manifest m;
-	/* images of the containers */
-	struct image images[MANIFEST_CONTAINERS_MAX];
+	/* of the containers and volumes */
+	struct image images[PODSPEC_IMAGES_MAX];
 	struct vm vm;
 	struct podspec spec;
 	struct podrun *run;

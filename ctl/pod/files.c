@@ -116,8 +116,8 @@ podfiles_make_hosts(const struct manifest *m, const char *ip, int top, struct er
 	(void)dprintf(name, "%s\n", m->hostname);
 	(void)dprintf(hosts,
 		      "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-		      "%s\t%s\n",
-		      ip, m->hostname);
+		      "%s\t%s%s%s\n",
+		      ip, m->fqdn ? m->fqdn : "", m->fqdn ? "\t" : "", m->label);
 	for (size_t i = 0; i < m->n_aliases; i++) {
 		(void)dprintf(hosts, "%s", m->aliases[i].ip);
 		for (const char **alias = m->aliases[i].names; *alias; alias++)

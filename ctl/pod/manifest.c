@@ -23,6 +23,12 @@
 /* where a container leaves its termination message by default */
 #define MESSAGE_PATH "/dev/termination-log"
 
+const char *const manifest_pulls[MANIFEST_PULLS] = {
+	[IMAGE_PULL_IF_NOT_PRESENT] = "IfNotPresent",
+	[IMAGE_PULL_ALWAYS] = "Always",
+	[IMAGE_PULL_NEVER] = "Never",
+};
+
 static int manifest_read_pod(struct manifest_reader *m);
 static int manifest_read_metadata(struct manifest_reader *m);
 static int manifest_read_containers(struct manifest_reader *m, const struct field *spec,
@@ -86,14 +92,15 @@ static int
 manifest_read_pod(struct manifest_reader *m)
 {
 	static const struct field_keys keys = {
-		"containers initContainers volumes hostname restartPolicy "
+		"containers initContainers volumes hostname subdomain setHostnameAsFQDN dnsPolicy "
+		"restartPolicy "
 		"terminationGracePeriodSeconds securityContext shareProcessNamespace hostAliases "
 		"dnsConfig hostPID hostIPC activeDeadlineSeconds",
 		"serviceAccountName serviceAccount automountServiceAccountToken nodeSelector "
 		"nodeName tolerations affinity topologySpreadConstraints schedulerName "
 		"priorityClassName priority preemptionPolicy runtimeClassName imagePullSecrets "
-		"enableServiceLinks overhead readinessGates schedulingGates dnsPolicy subdomain "
-		"setHostnameAsFQDN hostNetwork hostUsers os",
+		"enableServiceLinks overhead readinessGates schedulingGates hostNetwork hostUsers "
+		"os",
 		"ephemeralContainers resourceClaims resources "
 		"hostnameOverride workloadRef"
 	};
@@ -107,8 +114,7 @@ manifest_read_pod(struct manifest_reader *m)
 
 	if (manifest_read_metadata(m) < 0 || field_check_map(&m->r, spec, &keys) < 0)
 		return -1;
-	m->m->hostname = m->m->name;
-	if (field_text(&m->r, spec, "hostname", &m->m->hostname) < 0 ||
+	if (manifest_read_hostname(m, spec) < 0 ||
 	    field_bool(&m->r, spec, "shareProcessNamespace", &m->m->share_pids) < 0 ||
 	    field_bool(&m->r, spec, "hostPID", &host_pid) < 0 ||
 	    field_bool(&m->r, spec, "hostIPC", &host_ipc) < 0 ||
@@ -321,11 +327,6 @@ manifest_read_container(struct manifest_reader *m, const struct field *f,
 	};
 	static const char *const always[] = { "Always" };
 	static const char *const messages[] = { "File", "FallbackToLogsOnError" };
-	static const char *const pulls[] = {
-		[IMAGE_PULL_IF_NOT_PRESENT] = "IfNotPresent",
-		[IMAGE_PULL_ALWAYS] = "Always",
-		[IMAGE_PULL_NEVER] = "Never",
-	};
 	struct field ports, port, image, pod_security, policy;
 	unsigned int restart = 1, message = 0;
 	size_t i = 0;
@@ -338,7 +339,8 @@ manifest_read_container(struct manifest_reader *m, const struct field *f,
 	if (field_check_map(&m->r, f, &keys) < 0 ||
 	    field_required(&m->r, f, "name", &c->name) < 0 ||
 	    field_required(&m->r, f, "image", &c->image) < 0 ||
-	    field_choice(&m->r, f, "imagePullPolicy", pulls, ARRAY_LEN(pulls), &c->pull) < 0 ||
+	    field_choice(&m->r, f, "imagePullPolicy", manifest_pulls, MANIFEST_PULLS, &c->pull) <
+		    0 ||
 	    field_text(&m->r, f, "workingDir", &c->cwd) < 0 ||
 	    field_text(&m->r, f, "terminationMessagePath", &c->message_path) < 0 ||
 	    field_choice(&m->r, f, "terminationMessagePolicy", messages, ARRAY_LEN(messages),

@@ -50,6 +50,8 @@ enum manifest_volume_kind {
 	VOLUME_FILES,
 	VOLUME_EMPTY_DIR,
 	VOLUME_HOST_PATH,
+	/* the content of an image */
+	VOLUME_IMAGE,
 };
 
 /* A file of a volume. */
@@ -70,7 +72,8 @@ struct manifest_volume {
 	bool in_memory;
 	/* size limit of the tmpfs in bytes, 0: none */
 	uint64_t size;
-	/* hostPath on the host; to be created if it is missing; must be a file, or a directory */
+	/* hostPath on the host, or an image; to be created if it is missing; must be a file, or a
+	 * directory */
 	const char *path;
 	bool make, is_file, is_directory;
 	/* the volume of a claim: may be the image of a file system; cannot be written */
@@ -79,6 +82,8 @@ struct manifest_volume {
 	char file[256];
 	/* for errors */
 	unsigned int line;
+	/* pullPolicy: an enum image_pull */
+	unsigned int pull;
 };
 
 struct manifest_mount {
@@ -230,6 +235,11 @@ struct manifest {
 	size_t n_sysctls;
 	/* activeDeadlineSeconds; 0: none */
 	int64_t deadline_s;
+	/* name of the host without domain; with that of `subdomain`, or NULL. `hostname` is one of
+	 * them */
+	const char *label, *fqdn;
+	/* dnsPolicy: None */
+	bool has_own_dns;
 };
 
 /* Reads the description in file `path` ("-": standard input). Returns 0, or -1 and err:

@@ -14,6 +14,10 @@ struct manifest_reader {
 	bool has_used_labels, has_used_annotations;
 };
 
+/* The words for an enum image_pull. */
+#define MANIFEST_PULLS 3
+extern const char *const manifest_pulls[MANIFEST_PULLS];
+
 /* One of "fieldRef", "resourceFieldRef": returns the text that it stands for, or NULL and the
  * error. */
 const char *manifest_field_ref(struct manifest_reader *m, const struct field *ref);
@@ -46,7 +50,8 @@ int manifest_read_env(struct manifest_reader *m, const struct field *container,
 int manifest_read_probes(struct manifest_reader *m, const struct field *container,
 			 struct manifest_container *c);
 
-/* Reads dnsConfig and hostAliases of the pod's spec. */
+/* Reads the pod's names, dnsConfig, and hostAliases of its spec. */
+int manifest_read_hostname(struct manifest_reader *m, const struct field *spec);
 int manifest_read_dns(struct manifest_reader *m, const struct field *spec);
 int manifest_read_aliases(struct manifest_reader *m, const struct field *spec);
 

@@ -12,6 +12,8 @@
 
 static int manifest_read_empty_dir(struct manifest_reader *m, const struct field *f,
 				   struct manifest_volume *v);
+static int manifest_read_image_volume(struct manifest_reader *m, const struct field *f,
+				      struct manifest_volume *v);
 static int manifest_add_map(struct manifest_reader *m, const struct field *f, bool is_secret,
 			    const char *name_key, unsigned int mode, struct manifest_volume *v);
 static int manifest_add_downward(struct manifest_reader *m, const struct field *f,
@@ -37,10 +39,10 @@ manifest_read_volume(struct manifest_reader *m, const struct field *f, struct ma
 {
 	static const struct field_keys keys = {
 		"name configMap secret emptyDir hostPath projected downwardAPI "
-		"persistentVolumeClaim",
+		"persistentVolumeClaim image",
 		"",
 		"ephemeral csi nfs iscsi fc rbd cephfs glusterfs gitRepo "
-		"image awsElasticBlockStore gcePersistentDisk azureDisk azureFile cinder "
+		"awsElasticBlockStore gcePersistentDisk azureDisk azureFile cinder "
 		"flexVolume flocker photonPersistentDisk portworxVolume quobyte scaleIO storageos "
 		"vsphereVolume"
 	};
@@ -69,6 +71,8 @@ manifest_read_volume(struct manifest_reader *m, const struct field *f, struct ma
 		return manifest_read_host_path(m, &source, v);
 	if (strcmp(kind, "persistentVolumeClaim") == 0)
 		return manifest_read_claim(m, &source, v);
+	if (strcmp(kind, "image") == 0)
+		return manifest_read_image_volume(m, &source, v);
 	v->kind = VOLUME_FILES;
 	v->files = arena_zalloc(m->r.arena, FILES_MAX, sizeof(*v->files));
 	if (!v->files)
@@ -102,6 +106,20 @@ manifest_read_empty_dir(struct manifest_reader *m, const struct field *f, struct
 	v->in_memory = medium == 1;
 	field_get(f, "sizeLimit", &part);
 	return v->size && !v->in_memory ? field_ignore(&m->r, part.path) : 0;
+}
+
+static int
+manifest_read_image_volume(struct manifest_reader *m, const struct field *f,
+			   struct manifest_volume *v)
+{
+	static const struct field_keys keys = { "reference pullPolicy", "", "" };
+
+	v->kind = VOLUME_IMAGE;
+	v->read_only = true;
+	if (field_check_map(&m->r, f, &keys) < 0 ||
+	    field_required(&m->r, f, "reference", &v->path) < 0)
+		return -1;
+	return field_choice(&m->r, f, "pullPolicy", manifest_pulls, MANIFEST_PULLS, &v->pull);
 }
 
 /* Adds a file, or replaces the one of this path. */

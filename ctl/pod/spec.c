@@ -32,8 +32,9 @@ static int podspec_add_share(struct vm_options *vm, enum share_kind kind, const 
 			     bool may_be_image, bool readonly, struct error *err);
 static int podspec_check_copy(const struct manifest *m, size_t volume, const struct vm_share *share,
 			      struct error *err);
-static int podspec_share_host_path(struct manifest_volume *v, enum share_kind kind,
-				   struct vm_options *vm, struct error *err);
+static bool podspec_is_shared(const struct manifest_volume *v);
+static int podspec_share_volume(struct manifest_volume *v, enum share_kind kind,
+				struct vm_options *vm, struct error *err);
 static int podspec_make_sandbox(const struct podspec *p, struct arena *a, struct error *err);
 static int podspec_start_pause(const struct podspec *p, struct arena *a, struct error *err);
 static int podspec_start_request(const struct podspec *p, Grpc__CreateContainerRequest *create,
@@ -108,22 +109,22 @@ podspec_image_path(const struct podspec_image *options, size_t n, const char *di
 
 static int
 podspec_open_image(struct image *image, const struct podspec_image *options, size_t n,
-		   const char *dir, const char *arch, const struct manifest_container *c,
+		   const char *dir, const char *arch, const char *name, unsigned int pull,
 		   struct error *err)
 {
 	char path[PATH_MAX + 16];
 
 	*image = (struct image){ .lock = -1 };
-	if (podspec_image_path(options, n, dir, c->image, path, sizeof(path)) < 0)
+	if (podspec_image_path(options, n, dir, name, path, sizeof(path)) < 0)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "the path is too long");
 	if (path[0])
 		return image_open(image, path, arch, err);
-	if (cache_is_reference(c->image))
-		return image_open(image, c->image, arch, err);
-	if (image_open_named(image, c->image, arch, (enum image_pull)c->pull, err) == 0)
+	if (cache_is_reference(name))
+		return image_open(image, name, arch, err);
+	if (image_open_named(image, name, arch, (enum image_pull)pull, err) == 0)
 		return 0;
 	return error_wrap(err, "not given by --image%s",
-			  c->pull == IMAGE_PULL_NEVER ? ", and imagePullPolicy is Never" : "");
+			  pull == IMAGE_PULL_NEVER ? ", and imagePullPolicy is Never" : "");
 }
 
 int
@@ -133,13 +134,27 @@ podspec_open_images(struct manifest *m, const struct podspec_image *options, siz
 	for (size_t i = 0; i < m->n_containers; i++) {
 		struct manifest_container *c = &m->containers[i];
 
-		if (podspec_open_image(&images[i], options, n, dir, arch, c, err) < 0 ||
+		if (podspec_open_image(&images[i], options, n, dir, arch, c->image, c->pull, err) <
+			    0 ||
 		    podspec_apply_image(m, c, &images[i], err) < 0) {
 			err->code = ERROR_INVALID_ARGUMENT;
 			return error_wrap(err, "line %u: spec.%s[%zu].image", c->line,
 					  c->is_init ? "initContainers" : "containers",
 					  c->is_init ? i : i - m->n_init);
 		}
+	}
+	for (size_t i = 0; i < m->n_volumes; i++) {
+		struct manifest_volume *v = &m->volumes[i];
+		struct image *image = &images[m->n_containers + i];
+
+		if (v->kind != VOLUME_IMAGE)
+			continue;
+		if (podspec_open_image(image, options, n, dir, arch, v->path, v->pull, err) < 0) {
+			err->code = ERROR_INVALID_ARGUMENT;
+			return error_wrap(err, "line %u: spec.volumes[%zu].image.reference",
+					  v->line, i);
+		}
+		v->path = image->path;
 	}
 	return 0;
 }
@@ -233,8 +248,8 @@ podspec_shares(struct manifest *m, const char *files, enum share_kind kind, bool
 	if (podspec_add_share(vm, kind, files, false, false, err) < 0)
 		return -1;
 	for (size_t i = 0; i < m->n_volumes; i++)
-		if (m->volumes[i].kind == VOLUME_HOST_PATH &&
-		    (podspec_share_host_path(&m->volumes[i], kind, vm, err) < 0 ||
+		if (podspec_is_shared(&m->volumes[i]) &&
+		    (podspec_share_volume(&m->volumes[i], kind, vm, err) < 0 ||
 		     podspec_check_copy(m, i, &vm->shares[vm->n_shares - 1], err) < 0))
 			return error_wrap(err, "line %u: volume %s", m->volumes[i].line,
 					  m->volumes[i].name);
@@ -255,6 +270,13 @@ podspec_check_copy(const struct manifest *m, size_t volume, const struct vm_shar
 						 "only with readOnly",
 						 m->volumes[volume].path);
 	return 0;
+}
+
+/* Returns whether a volume is a share of the host. */
+static bool
+podspec_is_shared(const struct manifest_volume *v)
+{
+	return v->kind == VOLUME_HOST_PATH || v->kind == VOLUME_IMAGE;
 }
 
 static int
@@ -287,14 +309,16 @@ podspec_add_share(struct vm_options *vm, enum share_kind kind, const char *path,
 	return 0;
 }
 
-/* Shares a directory of the host, or that of a file. */
+/* Shares an image, a directory of the host, or that of a file. */
 static int
-podspec_share_host_path(struct manifest_volume *v, enum share_kind kind, struct vm_options *vm,
-			struct error *err)
+podspec_share_volume(struct manifest_volume *v, enum share_kind kind, struct vm_options *vm,
+		     struct error *err)
 {
 	char dir[PATH_MAX], name[PATH_MAX];
 	struct stat st;
 
+	if (v->kind == VOLUME_IMAGE)
+		return podspec_add_share(vm, kind, v->path, true, true, err);
 	if (v->make && v->is_directory && mkdir(v->path, 0755) < 0 && errno != EEXIST)
 		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "failed to create %s", v->path);
 	if (v->make && v->is_file) {
@@ -348,11 +372,11 @@ podspec_give_disks(const struct podspec *p, struct arena *a, Grpc__CreateSandbox
 	size_t at = r->n_storages;
 
 	for (size_t i = 0; i < m->n_volumes; i++)
-		at -= m->volumes[i].kind == VOLUME_HOST_PATH;
+		at -= podspec_is_shared(&m->volumes[i]);
 	for (size_t i = 0; i < m->n_volumes; i++) {
 		Grpc__FSGroup *group;
 
-		if (m->volumes[i].kind != VOLUME_HOST_PATH)
+		if (!podspec_is_shared(&m->volumes[i]))
 			continue;
 		if (share->kind >= SHARE_BLK && !share->is_copied && !share->readonly &&
 		    m->fs_group >= 0) {
@@ -380,18 +404,15 @@ podspec_make_sandbox(const struct podspec *p, struct arena *a, struct error *err
 	const char *points[1 + MANIFEST_VOLUMES_MAX] = { FILES };
 	const char *dns[MANIFEST_WORDS_MAX + 1];
 	size_t n = 1, n_dns = 0;
-	bool has_server = !p->vm->nic || !p->vm->configure_nic;
 	Grpc__CreateSandboxRequest *r = spec_sandbox(a, m->name, m->hostname);
 
 	for (size_t i = 0; i < m->n_volumes; i++)
-		if (m->volumes[i].kind == VOLUME_HOST_PATH)
+		if (podspec_is_shared(&m->volumes[i]))
 			points[n++] = arena_printf(a, SPEC_SHARED "/host-%s", m->volumes[i].name);
-	for (size_t i = 0; i < m->n_dns; i++) {
-		has_server |= strncmp(m->dns[i], "nameserver ", 11) == 0;
-		dns[n_dns++] = m->dns[i];
-	}
-	if (!has_server)
+	if (!m->has_own_dns && p->vm->nic && p->vm->configure_nic)
 		dns[n_dns++] = "nameserver " VM_DNS;
+	for (size_t i = 0; i < m->n_dns; i++)
+		dns[n_dns++] = m->dns[i];
 	if (!r || spec_sandbox_add(a, r, shares, points, n, dns, n_dns) < 0 ||
 	    podspec_give_disks(p, a, r) < 0)
 		return error_nomem(err, "building the requests");
@@ -507,6 +528,9 @@ podspec_place_volume(const struct podspec *p, struct arena *a, const struct mani
 						   v->name, sub)
 				    : arena_printf(a, FILES "/" PODFILES_VOLUME "%s", v->name);
 		return bind->source ? 0 : -1;
+	case VOLUME_IMAGE:
+		bind->no_exec = true;
+		/* fall through */
 	case VOLUME_HOST_PATH:
 		bind->source = arena_printf(a, SPEC_SHARED "/host-%s%s%s%s%s", v->name,
 					    v->file[0] ? "/" : "", v->file, slash, sub);

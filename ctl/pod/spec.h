@@ -9,7 +9,8 @@
 #include "lib/arena.h"
 #include "lib/error.h"
 
-#define PODSPEC_ARGS_MAX (2 * MANIFEST_WORDS_MAX)
+#define PODSPEC_ARGS_MAX   (2 * MANIFEST_WORDS_MAX)
+#define PODSPEC_IMAGES_MAX (MANIFEST_CONTAINERS_MAX + MANIFEST_VOLUMES_MAX)
 
 struct ttrpc_client;
 
@@ -41,10 +42,10 @@ struct podspec_image {
 int podspec_image_path(const struct podspec_image *options, size_t n, const char *dir,
 		       const char *image, char *out, size_t size);
 
-/* Opens the image of each container, and completes the description with its configuration.
- * Images are downloaded as imagePullPolicy says. `dir` is the directory of the description,
- * images[] has an element for each container, which the caller closes in any case. Returns -1 and
- * err (INVALID_ARGUMENT) with the line of the first container that fails. */
+/* Opens the image of each container, and completes the description with its configuration; and
+ * those of volumes. Images are downloaded as imagePullPolicy says. `dir` is the directory of the
+ * description, images[] has PODSPEC_IMAGES_MAX elements, which the caller closes in any case.
+ * Returns -1 and err (INVALID_ARGUMENT) with the line of the first image that fails. */
 int podspec_open_images(struct manifest *m, const struct podspec_image *options, size_t n,
 			const char *dir, const char *arch, struct image *images, struct error *err);
 

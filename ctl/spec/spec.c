@@ -610,7 +610,9 @@ spec_add_mounts(struct maker *m, const struct container_options *o, Grpc__Spec *
 
 		spec->mounts[spec->n_mounts++] =
 			spec_new_mount(m, b->target, b->type, b->source,
-				       b->readonly ? "rbind,rprivate,ro" : "rbind,rprivate,rw");
+				       b->no_exec    ? "rbind,rprivate,ro,noexec"
+				       : b->readonly ? "rbind,rprivate,ro"
+						     : "rbind,rprivate,rw");
 	}
 	if (o->guest_proc)
 		spec->mounts[spec->n_mounts++] =

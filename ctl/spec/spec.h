@@ -24,6 +24,8 @@ struct spec_bind {
 		/* type: "bind", or "local" for an emptyDir on disk */
 		*source;
 	bool readonly;
+	/* its programs cannot be executed */
+	bool no_exec;
 };
 
 /* A storage of the protocol; options are separated by commas. */

@@ -123,7 +123,9 @@ Test(manifest, all_examples)
 		  "spec.template.spec.affinity, spec.template.metadata.labels",
 		  NULL },
 		{ "job", "spec.backoffLimit", NULL },
-		{ "hosts-and-dns", "spec.dnsPolicy", NULL },
+		{ "hosts-and-dns", "", NULL },
+		{ "subdomain", "", NULL },
+		{ "image-volume", "", NULL },
 		{ "shared-processes", "", NULL },
 		{ "host-path", "", NULL },
 		{ "two-containers", "", NULL },
@@ -161,7 +163,6 @@ Test(manifest, all_examples)
 		{ "sysctls", "", NULL },
 		{ "refused-device", NULL,
 		  "line 8: spec.containers[0].volumeDevices: not supported" },
-		{ "refused-image-volume", NULL, "line 9: spec.volumes[0].image: not supported" },
 		{ "refused-udp", NULL,
 		  "line 9: spec.containers[0].ports[0]: only TCP ports can be published on the "
 		  "host" },
@@ -389,6 +390,13 @@ Test(manifest, names_of_hosts)
 	REQUIRE_EQ(m.n_aliases, 2);
 	CHECK_STR(m.aliases[0].names[1], "bar.local");
 	CHECK_STR(m.aliases[1].ip, "10.1.2.3");
+	CHECK(m.has_own_dns);
+	CHECK_EQ(m.fqdn, NULL);
+	read_valid("subdomain");
+	CHECK_STR(m.label, "host-1");
+	CHECK_STR(m.fqdn, "host-1.busybox-subdomain.default.svc.cluster.local");
+	CHECK_STR(m.hostname, m.fqdn);
+	CHECK(!m.has_own_dns);
 	read_valid("shared-processes");
 	CHECK(m.share_pids);
 	CHECK(m.containers[1].terminal && m.containers[1].keeps_stdin);
@@ -628,6 +636,46 @@ mounted_at(const Grpc__CreateContainerRequest *r, const char *path)
 		if (strcmp(r->oci->mounts[i]->destination, path) == 0)
 			return r->oci->mounts[i]->source;
 	return "";
+}
+
+/* The name of a pod may be longer than that of a host. */
+Test(manifest, long_names)
+{
+	struct error err = ERROR_INIT;
+
+	REQUIRE_OK(parse("metadata: {name: a-name-of-sixty-two-bytes-and-more-so-that-it-will-be-"
+			 "cut-okay-.tail}\nspec: {containers: [{name: c, image: i}]}\n",
+			 &err),
+		   &err);
+	CHECK_STR(m.hostname, "a-name-of-sixty-two-bytes-and-more-so-that-it-will-be-cut-okay");
+}
+
+Test(manifest, image_volumes)
+{
+	const Grpc__CreateContainerRequest *r;
+	bool is_checked = false;
+	struct arena a;
+
+	arena_init(&a, 4u << 20);
+	read_valid("image-volume");
+	CHECK_EQ(m.volumes[0].kind, VOLUME_IMAGE);
+	CHECK(m.volumes[0].read_only);
+	CHECK_STR(m.volumes[0].path, "quay.io/crio/artifact:v2");
+	r = request_of(&a, 0);
+	CHECK_HAS(mounted_at(r, "/volume"), "/host-volume");
+	CHECK_HAS(mounted_at(r, "/part"), "/host-volume/etc");
+	for (size_t i = 0; i < r->oci->n_mounts; i++) {
+		const Grpc__Mount *mount = r->oci->mounts[i];
+
+		if (strcmp(mount->destination, "/volume") != 0)
+			continue;
+		is_checked = true;
+		REQUIRE_EQ(mount->n_options, 4);
+		CHECK_STR(mount->options[2], "ro");
+		CHECK_STR(mount->options[3], "noexec");
+	}
+	CHECK(is_checked);
+	arena_release(&a);
 }
 
 Test(manifest, deadlines_and_messages)
@@ -964,6 +1012,26 @@ Test(manifest, invalid)
 		  "containers[0].terminationMessagePath: must be an absolute path without .." },
 		{ POD(CONTAINERS(",\"terminationMessagePolicy\":\"Log\"")),
 		  "terminationMessagePolicy: \"Log\": expected File or FallbackToLogsOnError" },
+		{ POD(CONTAINERS("") ",\"hostname\":\"A b\""),
+		  "spec.hostname: invalid name \"A b\"" },
+		{ POD(CONTAINERS("") ",\"subdomain\":\"-a\""),
+		  "spec.subdomain: invalid name \"-a\"" },
+		{ POD(CONTAINERS("") ",\"subdomain\":\"a-long-domain-of-the-pods-of-this-object\","
+				     "\"setHostnameAsFQDN\":true"),
+		  "spec.setHostnameAsFQDN: p.a-long-domain-of-the-pods-of-this-object.default.svc."
+		  "cluster.local is longer than 64 bytes" },
+		{ POD(CONTAINERS("") ",\"dnsPolicy\":\"None\""),
+		  "dnsPolicy None requires a name server" },
+		{ POD(CONTAINERS("") ",\"dnsPolicy\":\"First\""),
+		  "spec.dnsPolicy: \"First\": expected ClusterFirst, " },
+		{ POD(CONTAINERS("") ",\"dnsConfig\":{\"nameservers\":[\"dns\"]}"),
+		  "spec.dnsConfig.nameservers: invalid IP address \"dns\"" },
+		{ POD(CONTAINERS("") ",\"dnsConfig\":{\"searches\":[\"a b\"]}"),
+		  "spec.dnsConfig.searches: invalid domain \"a b\"" },
+		{ POD(CONTAINERS("") ",\"hostAliases\":[{\"ip\":\"far\"}]"),
+		  "spec.hostAliases[0]: invalid IP address \"far\"" },
+		{ POD(CONTAINERS("") ",\"volumes\":[{\"name\":\"v\",\"image\":{}}]"),
+		  "spec.volumes[0].image: reference is missing" },
 		{ POD(CONTAINERS("") ",\"activeDeadlineSeconds\":0"),
 		  "spec.activeDeadlineSeconds: must be a number from 1" },
 		{ POD(CONTAINERS(",\"restartPolicy\":\"Always\"")),
