@@ -47,7 +47,7 @@ static const char usage[] =
 struct pod_vm {
 	struct run_options *o;
 	struct manifest m;
-	/* of the containers and volumes */
+	/* images of the containers and volumes */
 	struct image images[PODSPEC_IMAGES_MAX];
 	struct vm vm;
 	struct podspec spec;

@@ -48,8 +48,18 @@ field_ignore(struct field_reader *r, const char *path)
 	for (size_t i = 0; i < r->n_ignored; i++)
 		if (strcmp(r->ignored[i], general) == 0)
 			return 0;
-	if (r->n_ignored < FIELD_IGNORED_MAX)
-		r->ignored[r->n_ignored++] = general;
+	if (r->n_ignored == r->max_ignored) {
+		size_t max = 2 * r->max_ignored + 32;
+		const char **more = arena_zalloc(r->arena, max, sizeof(*more));
+
+		if (!more)
+			return field_nomem(r);
+		for (size_t i = 0; i < r->n_ignored; i++)
+			more[i] = r->ignored[i];
+		r->ignored = more;
+		r->max_ignored = max;
+	}
+	r->ignored[r->n_ignored++] = general;
 	return 0;
 }
 

@@ -13,15 +13,13 @@
 #include "lib/error.h"
 #include "lib/yaml.h"
 
-#define FIELD_IGNORED_MAX 48
-
 struct field_reader {
 	/* owner of all texts */
 	struct arena *arena;
 	struct error *err;
-	/* paths of fields without a meaning here, each once */
-	const char *ignored[FIELD_IGNORED_MAX];
-	size_t n_ignored;
+	/* paths of fields without a meaning here, each once; with room for max_ignored */
+	const char **ignored;
+	size_t n_ignored, max_ignored;
 };
 
 struct field {

@@ -20,7 +20,7 @@
 /* Bytes. A variable reference may be shorter than its value. */
 #define TEXTS_MAX (64u << 20)
 #define GRACE_MAX 3600
-/* where a container leaves its termination message by default */
+/* Default place of a termination message. */
 #define MESSAGE_PATH "/dev/termination-log"
 
 const char *const manifest_pulls[MANIFEST_PULLS] = {
@@ -30,6 +30,7 @@ const char *const manifest_pulls[MANIFEST_PULLS] = {
 };
 
 static int manifest_read_pod(struct manifest_reader *m);
+static int manifest_ignore_names(struct manifest_reader *m);
 static int manifest_read_metadata(struct manifest_reader *m);
 static int manifest_read_containers(struct manifest_reader *m, const struct field *spec,
 				    const char *key, bool is_init);
@@ -95,19 +96,20 @@ manifest_read_pod(struct manifest_reader *m)
 		"containers initContainers volumes hostname subdomain setHostnameAsFQDN dnsPolicy "
 		"restartPolicy "
 		"terminationGracePeriodSeconds securityContext shareProcessNamespace hostAliases "
-		"dnsConfig hostPID hostIPC activeDeadlineSeconds",
+		"dnsConfig hostPID hostIPC activeDeadlineSeconds os",
 		"serviceAccountName serviceAccount automountServiceAccountToken nodeSelector "
 		"nodeName tolerations affinity topologySpreadConstraints schedulerName "
 		"priorityClassName priority preemptionPolicy runtimeClassName imagePullSecrets "
-		"enableServiceLinks overhead readinessGates schedulingGates hostNetwork hostUsers "
-		"os",
+		"enableServiceLinks overhead readinessGates schedulingGates hostNetwork hostUsers",
 		"ephemeralContainers resourceClaims resources "
 		"hostnameOverride workloadRef"
 	};
 	static const char *const policies[] = { "Always", "OnFailure", "Never" };
+	static const struct field_keys os_keys = { "name", "", "" };
+	static const char *const systems[] = { "linux" };
 	const struct field *spec = &m->objects.spec;
 	bool host_pid = false, host_ipc = false;
-	unsigned int restart = RESTART_ALWAYS;
+	unsigned int restart = RESTART_ALWAYS, os = 0;
 	struct field f;
 	int64_t grace = 30;
 	size_t i = 0;
@@ -126,6 +128,10 @@ manifest_read_pod(struct manifest_reader *m)
 	field_get(spec, host_pid ? "hostPID" : "hostIPC", &f);
 	if (host_pid || host_ipc)
 		return field_wrong(&m->r, &f, "not supported");
+	field_get(spec, "os", &f);
+	if (field_check_map(&m->r, &f, &os_keys) < 0 ||
+	    field_choice(&m->r, &f, "name", systems, ARRAY_LEN(systems), &os) < 0)
+		return -1;
 	m->m->restart = (enum manifest_restart)restart;
 	m->m->grace_s = (int)grace;
 	field_get(spec, "securityContext", &f);
@@ -154,6 +160,8 @@ manifest_read_pod(struct manifest_reader *m)
 	if (manifest_read_claim_templates(m) < 0 || manifest_ignore_claims(m) < 0 ||
 	    manifest_read_mounts(m, spec) < 0)
 		return -1;
+	if (m->m->kind && manifest_ignore_names(m) < 0)
+		return -1;
 	field_get(&m->objects.template_metadata, "labels", &f);
 	if (f.node && !m->has_used_labels && field_ignore(&m->r, f.path) < 0)
 		return -1;
@@ -162,6 +170,28 @@ manifest_read_pod(struct manifest_reader *m)
 }
 
 /* ---- the pod ---- */
+
+/* Records what an object with a template has itself and the pod does not get, and the other way
+ * round: the name of the pod is that of the object. */
+static int
+manifest_ignore_names(struct manifest_reader *m)
+{
+	static const char *const of_object[] = { "labels", "annotations" };
+	static const char *const of_template[] = { "name", "generateName" };
+	struct field f;
+
+	for (size_t i = 0; i < ARRAY_LEN(of_object); i++) {
+		field_get(&m->objects.metadata, of_object[i], &f);
+		if (f.node && field_ignore(&m->r, f.path) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(of_template); i++) {
+		field_get(&m->objects.template_metadata, of_template[i], &f);
+		if (f.node && field_ignore(&m->r, f.path) < 0)
+			return -1;
+	}
+	return 0;
+}
 
 static int
 manifest_read_metadata(struct manifest_reader *m)
@@ -409,8 +439,13 @@ static int
 manifest_read_mount(struct manifest_reader *m, const struct field *f,
 		    const struct manifest_container *c, struct manifest_mount *out)
 {
-	static const struct field_keys keys = { "name mountPath subPath subPathExpr readOnly",
-						"mountPropagation recursiveReadOnly", "" };
+	static const struct field_keys keys = { "name mountPath subPath subPathExpr readOnly "
+						"mountPropagation recursiveReadOnly",
+						"", "" };
+	/* No volume has mounts below it, so one that is read-only is so as a whole. */
+	static const char *const recursive[] = { "Disabled", "IfPossible", "Enabled" };
+	static const char *const propagation[] = { "None", "HostToContainer", "Bidirectional" };
+	unsigned int is_recursive = 0, propagates = 0;
 	const char *name, *expression = NULL;
 	struct field sub, part;
 
@@ -419,7 +454,17 @@ manifest_read_mount(struct manifest_reader *m, const struct field *f,
 	    field_required(&m->r, f, "mountPath", &out->path) < 0 ||
 	    field_text(&m->r, f, "subPath", &out->sub_path) < 0 ||
 	    field_text(&m->r, f, "subPathExpr", &expression) < 0 ||
-	    field_bool(&m->r, f, "readOnly", &out->read_only) < 0)
+	    field_bool(&m->r, f, "readOnly", &out->read_only) < 0 ||
+	    field_choice(&m->r, f, "recursiveReadOnly", recursive, ARRAY_LEN(recursive),
+			 &is_recursive) < 0 ||
+	    field_choice(&m->r, f, "mountPropagation", propagation, ARRAY_LEN(propagation),
+			 &propagates) < 0)
+		return -1;
+	field_get(f, "recursiveReadOnly", &part);
+	if (is_recursive == 2 && !out->read_only)
+		return field_wrong(&m->r, &part, "requires readOnly");
+	field_get(f, "mountPropagation", &part);
+	if (propagates && field_ignore(&m->r, part.path) < 0)
 		return -1;
 	field_get(f, expression ? "subPathExpr" : "subPath", &sub);
 	if (expression)

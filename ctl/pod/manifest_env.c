@@ -106,6 +106,9 @@ manifest_add_sources(struct manifest_reader *m, const struct field *list,
 
 		field_element(list, e, i++, &f);
 		is_secret = field_has(&f, "secretRef");
+		if (is_secret == field_has(&f, "configMapRef") &&
+		    field_check_map(&m->r, &f, &keys) == 0)
+			return field_wrong(&m->r, &f, "must have one source");
 		field_get(&f, is_secret ? "secretRef" : "configMapRef", &ref);
 		if (field_check_map(&m->r, &f, &keys) < 0 ||
 		    field_text(&m->r, &f, "prefix", &prefix) < 0 ||

@@ -7,7 +7,7 @@
 #include "lib/cleanup.h"
 
 #define LABEL_MAX 63
-/* what the kernel takes */
+/* Limit of the kernel. */
 #define HOSTNAME_MAX     64
 #define NAME_SERVERS_MAX 3
 #define CLUSTER_DOMAIN   "default.svc.cluster.local"

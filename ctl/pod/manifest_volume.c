@@ -241,6 +241,8 @@ manifest_add_downward(struct manifest_reader *m, const struct field *f, unsigned
 		if (field_check_map(&m->r, &item, &item_keys) < 0 ||
 		    manifest_read_item(m, &item, NULL, &path, &item_mode) < 0)
 			return -1;
+		if (field_has(&item, "fieldRef") == field_has(&item, "resourceFieldRef"))
+			return field_wrong(&m->r, &item, "must have one source");
 		field_get(&item, "fieldRef", &ref);
 		if (ref.node) {
 			text = manifest_field_ref(m, &ref);

@@ -147,6 +147,7 @@ static int
 objects_read_one(struct field_reader *r, const struct field *top, struct objects *o)
 {
 	static const struct field_keys pod_keys = { "apiVersion kind metadata spec", "status", "" };
+	static const struct field_keys list_keys = { "apiVersion kind metadata items", "", "" };
 	static const struct field_keys cron_keys = {
 		"jobTemplate",
 		"schedule timeZone startingDeadlineSeconds concurrencyPolicy suspend "
@@ -165,7 +166,7 @@ objects_read_one(struct field_reader *r, const struct field *top, struct objects
 	field_get(top, "metadata", &metadata);
 	field_get(top, "spec", &spec);
 	if (strcmp(kind, "List") == 0)
-		return objects_read_list(r, top, o);
+		return field_check_map(r, top, &list_keys) < 0 ? -1 : objects_read_list(r, top, o);
 	if (strcmp(kind, "ConfigMap") == 0 || strcmp(kind, "Secret") == 0)
 		return objects_take_map(r, top, strcmp(kind, "Secret") == 0, &metadata, o);
 	if (strcmp(kind, "PersistentVolumeClaim") == 0)
@@ -178,7 +179,8 @@ objects_read_one(struct field_reader *r, const struct field *top, struct objects
 		return objects_take_pod(r, top, kind, &metadata, top, o);
 	}
 	if (strcmp(kind, "CronJob") == 0) {
-		if (field_check_map(r, &spec, &cron_keys) < 0)
+		if (field_check_map(r, top, &pod_keys) < 0 ||
+		    field_check_map(r, &spec, &cron_keys) < 0)
 			return -1;
 		field_get(&spec, "jobTemplate", &job);
 		if (field_check_map(r, &job, &job_keys) < 0)
@@ -186,10 +188,13 @@ objects_read_one(struct field_reader *r, const struct field *top, struct objects
 		field_get(&job, "spec", &spec);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(templates); i++) {
-		if (strcmp(kind, templates[i].kind) == 0 ||
-		    (strcmp(kind, "CronJob") == 0 && strcmp(templates[i].kind, "Job") == 0))
-			return objects_take_template(r, top, kind, &metadata, &spec,
-						     &templates[i].keys, o);
+		if (strcmp(kind, templates[i].kind) != 0 &&
+		    (strcmp(kind, "CronJob") != 0 || strcmp(templates[i].kind, "Job") != 0))
+			continue;
+		return field_check_map(r, top, &pod_keys) < 0
+			       ? -1
+			       : objects_take_template(r, top, kind, &metadata, &spec,
+						       &templates[i].keys, o);
 	}
 	if (field_text(r, &metadata, "name", &name) < 0)
 		return -1;

@@ -120,7 +120,7 @@ Test(manifest, all_examples)
 		  NULL },
 		{ "deployment",
 		  "Service front, spec.replicas, spec.selector, "
-		  "spec.template.spec.affinity, spec.template.metadata.labels",
+		  "spec.template.spec.affinity, metadata.labels, spec.template.metadata.labels",
 		  NULL },
 		{ "job", "spec.backoffLimit", NULL },
 		{ "hosts-and-dns", "", NULL },
@@ -140,7 +140,6 @@ Test(manifest, all_examples)
 		{ "daemon-set",
 		  "spec.selector, spec.updateStrategy, metadata.namespace, "
 		  "spec.template.spec.tolerations, "
-		  "spec.template.spec.containers[].volumeMounts[].mountPropagation, "
 		  "spec.template.metadata.labels",
 		  NULL },
 		{ "cron-job",
