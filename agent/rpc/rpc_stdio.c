@@ -8,7 +8,8 @@
 #include "agent/sandbox/sandbox.h"
 #include "agent/server/call.h"
 
-/* A parked read. Lives in the call's arena. */
+/* A parked read. Lives in the call's arena. The response is filled by call_commit_bytes(); that at
+ * the end of the stream remains empty. */
 struct read_call {
 	/* Must be first. */
 	struct stdio_read read;
@@ -29,14 +30,13 @@ read_stdout(struct call *call, const void *request, void *response, struct error
 static uint8_t *
 reply_memory(struct stdio_read *r, size_t n)
 {
-	return arena_alloc(call_arena(((struct read_call *)r)->call), n);
+	return call_reserve_bytes(((struct read_call *)r)->call, n);
 }
 
 static void
-fill_reply(const struct stdio_read *r, Grpc__ReadStreamResponse *reply)
+reply_filled(struct stdio_read *r)
 {
-	reply->data.data = r->data;
-	reply->data.len = r->len;
+	call_commit_bytes(((struct read_call *)r)->call, r->len);
 }
 
 static enum rpc_outcome
@@ -47,19 +47,20 @@ read_stream(struct call *call, const void *request, void *response, int fd, stru
 					    req->exec_id, CONTAINER_CALL_STREAM, err);
 	struct read_call *read;
 
+	(void)response;
 	if (!p)
 		return RPC_FAILED;
 	read = arena_zalloc(call_arena(call), 1, sizeof(*read));
 	if (!read)
 		return error_nomem(err, "reading a stream");
-	read->read =
-		(struct stdio_read){ .max = req->len, .buffer = reply_memory, .done = read_done };
+	read->read = (struct stdio_read){
+		.max = req->len, .buffer = reply_memory, .filled = reply_filled, .done = read_done
+	};
 	read->call = call;
 	switch (output_read(stdio_output(&p->stdio, fd), &read->read, err)) {
 	case STDIO_WAITS:
 		return call_park(call, &read->read.pending);
 	case STDIO_DONE:
-		fill_reply(&read->read, response);
 		return RPC_REPLY;
 	case STDIO_FAILED:
 		break;
@@ -72,7 +73,6 @@ read_done(struct stdio_read *r, const struct error *err)
 {
 	struct call *call = ((struct read_call *)r)->call;
 
-	fill_reply(r, call_response(call));
 	if (err->code == ERROR_OK)
 		call_reply(call);
 	else

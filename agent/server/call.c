@@ -50,6 +50,12 @@ struct call {
 	struct log_context log;
 	/* The final status, for the span. */
 	enum error_code code;
+	/* The room of call_reserve_bytes(). */
+	uint8_t *room;
+	size_t reserved;
+	bool is_room_queued;
+	/* Its reply is in the queue of the connection already. */
+	bool is_committed;
 };
 
 struct target {
@@ -172,6 +178,34 @@ call_cancel(struct call *call)
 	call_end(call);
 }
 
+uint8_t *
+call_reserve_bytes(struct call *call, size_t n)
+{
+	/* Bytes that the policy withholds must not be queued. */
+	bool is_direct = call->conn && !call->is_blank;
+
+	call->room = is_direct ? conn_reserve_bytes(call->conn, n) : NULL;
+	call->is_room_queued = call->room != NULL;
+	call->reserved = n;
+	if (!call->room)
+		call->room = arena_alloc(&call->arena, n);
+	return call->room;
+}
+
+void
+call_commit_bytes(struct call *call, size_t n)
+{
+	const ProtobufCFieldDescriptor *field = &call->output->fields[0];
+	ProtobufCBinaryData *data = (void *)((char *)call->response + field->offset);
+
+	if (!call->is_room_queued) {
+		*data = (ProtobufCBinaryData){ .data = call->room, .len = n };
+		return;
+	}
+	conn_commit_bytes(call->conn, call->stream, (uint8_t)field->id, call->reserved, n);
+	call->is_committed = true;
+}
+
 void
 call_reply(struct call *call)
 {
@@ -185,7 +219,10 @@ call_reply(struct call *call)
 		conn->has_served = true;
 		if (call->method->flags & RPC_OF_RUNTIME)
 			call->server->runtime = conn;
-		conn_reply(conn, call->stream, call->response);
+		if (call->is_committed)
+			conn_write(conn);
+		else
+			conn_reply(conn, call->stream, call->response);
 	}
 	call_end(call);
 }

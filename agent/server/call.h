@@ -78,6 +78,16 @@ const void *call_request(struct call *call);
  * freed. */
 enum rpc_outcome call_park(struct call *call, struct pending *pending);
 
+/*
+ * A reply that consists of the one field of bytes of its message, read without a copy.
+ * call_reserve_bytes() returns room for n bytes, in the queue of the connection if possible, else
+ * in the call's arena, or NULL. call_commit_bytes() follows at once, before any other call is
+ * answered, with the number of bytes that were read into it, at least 1; then the call must be
+ * answered with its response.
+ */
+uint8_t *call_reserve_bytes(struct call *call, size_t n);
+void call_commit_bytes(struct call *call, size_t n);
+
 /* Ends a call whose handler returned RPC_LATER, and frees it. Each call ends by exactly one of
  * reply, fail, cancel. */
 void call_reply(struct call *call);

@@ -26,6 +26,7 @@
 #define SEND_MAX_VSOCK (28u << 10)
 
 static void conn_queued(struct conn *conn, size_t before, bool is_added);
+static void conn_account(struct conn *conn, size_t before, bool is_added);
 static void conn_flush(struct conn *conn);
 static void conn_on_event(uint32_t events, void *data);
 static void conn_take(struct conn *conn, const uint8_t *data, size_t n);
@@ -61,10 +62,17 @@ conn_fail(struct conn *conn, uint32_t stream, const struct error *err)
 		conn_queued(conn, before, envelope_append_failure(&conn->out, stream, err) == 0);
 }
 
+static void
+conn_queued(struct conn *conn, size_t before, bool is_added)
+{
+	conn_account(conn, before, is_added);
+	conn_write(conn);
+}
+
 /* Accounts for a reply. `before`: the bytes in the queue before; is_added: false if out of
  * memory. */
 static void
-conn_queued(struct conn *conn, size_t before, bool is_added)
+conn_account(struct conn *conn, size_t before, bool is_added)
 {
 	struct server *server = conn->server;
 	struct conn *victim = NULL;
@@ -78,8 +86,6 @@ conn_queued(struct conn *conn, size_t before, bool is_added)
 		victim = room_fullest(server);
 	if (victim)
 		conn_break(victim, "its peer does not read its replies");
-	if (!conn->is_broken && !conn->is_corked)
-		conn_flush(conn);
 }
 
 static void
@@ -146,6 +152,28 @@ conn_reply(struct conn *conn, uint32_t stream, const ProtobufCMessage *message)
 		conn_fail(conn, stream, &err);
 	else
 		conn_queued(conn, before, false);
+}
+
+uint8_t *
+conn_reserve_bytes(struct conn *conn, size_t n)
+{
+	return conn->is_broken ? NULL : envelope_reserve_bytes(&conn->out, n);
+}
+
+void
+conn_commit_bytes(struct conn *conn, uint32_t stream, uint8_t number, size_t reserved, size_t n)
+{
+	size_t before = buf_len(&conn->out);
+
+	envelope_commit_bytes(&conn->out, stream, number, reserved, n);
+	conn_account(conn, before, true);
+}
+
+void
+conn_write(struct conn *conn)
+{
+	if (!conn->is_broken && !conn->is_corked)
+		conn_flush(conn);
 }
 
 /* ---- reading ---- */

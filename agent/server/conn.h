@@ -37,3 +37,13 @@ void conn_close(struct conn *conn);
 /* Queue the answer to a request. */
 void conn_reply(struct conn *conn, uint32_t stream, const ProtobufCMessage *message);
 void conn_fail(struct conn *conn, uint32_t stream, const struct error *err);
+
+/* Queue an answer that consists of one field of bytes, without a copy: the bytes are placed in
+ * memory that is reserved at the end of the queue (envelope_reserve_bytes()), and committed before
+ * anything else is queued. Committing writes nothing: conn_write() follows. */
+uint8_t *conn_reserve_bytes(struct conn *conn, size_t n);
+void conn_commit_bytes(struct conn *conn, uint32_t stream, uint8_t number, size_t reserved,
+		       size_t n);
+
+/* Writes queued answers, unless more of this turn follow. */
+void conn_write(struct conn *conn);

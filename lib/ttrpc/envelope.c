@@ -168,6 +168,44 @@ envelope_append_reply(struct buf *out, uint32_t stream, const ProtobufCMessage *
 	return 0;
 }
 
+/* Returns the size of what precedes n bytes: header, status, and two tags with lengths. */
+static size_t
+bytes_prefix_size(size_t n)
+{
+	return FRAME_HEADER_SIZE + 2 + bytes_size(bytes_size(n)) - n;
+}
+
+uint8_t *
+envelope_reserve_bytes(struct buf *out, size_t n)
+{
+	uint8_t *at;
+
+	if (n > FRAME_PAYLOAD_MAX ||
+	    bytes_prefix_size(n) + n > FRAME_HEADER_SIZE + FRAME_PAYLOAD_MAX)
+		return NULL;
+	at = buf_reserve(out, bytes_prefix_size(n) + n);
+	return at ? at + bytes_prefix_size(n) : NULL;
+}
+
+void
+envelope_commit_bytes(struct buf *out, uint32_t stream, uint8_t number, size_t reserved, size_t n)
+{
+	size_t room = bytes_prefix_size(reserved), prefix = bytes_prefix_size(n);
+	/* Succeeds, because the room is there already. */
+	uint8_t *at = frame_begin(out, stream, FRAME_RESPONSE, prefix - FRAME_HEADER_SIZE + n);
+
+	*at++ = TAG_BYTES(RESPONSE_STATUS);
+	*at++ = 0;
+	/* Fewer bytes may have shorter lengths, and then come earlier. */
+	if (room != prefix)
+		memmove(at - FRAME_HEADER_SIZE - 2 + prefix, at - FRAME_HEADER_SIZE - 2 + room, n);
+	*at++ = TAG_BYTES(RESPONSE_PAYLOAD);
+	at = put_varint(at, bytes_size(n));
+	*at++ = (uint8_t)TAG_BYTES(number);
+	(void)put_varint(at, n);
+	buf_commit(out, prefix + n);
+}
+
 int
 envelope_append_failure(struct buf *out, uint32_t stream, const struct error *failure)
 {

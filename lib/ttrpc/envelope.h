@@ -24,6 +24,19 @@ int envelope_append_request(struct buf *out, uint32_t stream, const char *servic
 int envelope_append_reply(struct buf *out, uint32_t stream, const ProtobufCMessage *reply,
 			  struct error *err) __attribute__((warn_unused_result));
 
+/*
+ * A response frame with status OK and a message that consists of one field of bytes, built without
+ * a copy of the bytes. Reserves room for `n` bytes at the end of `out` and returns it, or NULL if
+ * memory or out->max is exhausted, or the frame would exceed FRAME_PAYLOAD_MAX. The room is valid
+ * until the next call for `out`, which must be that of envelope_commit_bytes().
+ */
+uint8_t *envelope_reserve_bytes(struct buf *out, size_t n);
+
+/* Appends the frame: the first n > 0 bytes of the room, whose size was `reserved`, are the content
+ * of field `number` (at most 15). The frame is the one that envelope_append_reply() makes. */
+void envelope_commit_bytes(struct buf *out, uint32_t stream, uint8_t number, size_t reserved,
+			   size_t n);
+
 /* Appends a response frame with the status `failure`, a few hundred bytes. Returns 0, or -1 and
  * ENOMEM. */
 int envelope_append_failure(struct buf *out, uint32_t stream, const struct error *failure);

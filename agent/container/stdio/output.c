@@ -143,6 +143,8 @@ output_read_now(struct output *o, struct stdio_read *r, struct error *err)
 	while (got < 0 && errno == EINTR);
 	if (got >= 0) {
 		r->len = (size_t)got;
+		if (got > 0 && r->filled)
+			r->filled(r);
 		return STDIO_DONE;
 	}
 	if (errno == EAGAIN)

@@ -48,6 +48,9 @@ struct stdio_read {
 	/* The result; len 0 is the end of the stream. */
 	uint8_t *data;
 	size_t len;
+	/* Called as soon as there is data in that memory, before anything else happens; done()
+	 * follows, or STDIO_DONE. May be NULL. */
+	void (*filled)(struct stdio_read *r);
 };
 
 /* A request to write all of data, in its owner's memory. */

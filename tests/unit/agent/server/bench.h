@@ -32,6 +32,8 @@ struct bench {
 	size_t read_size;
 	/* the gate's word */
 	bool is_blank;
+	/* not 0: ReadStdout reserves that much in the queue, and fills in read_size bytes */
+	size_t read_room;
 };
 
 struct client {

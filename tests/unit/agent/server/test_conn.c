@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "agent.pb-c.h"
+#include "lib/cleanup.h"
 #include "lib/client_texts.h"
 #include "lib/deadline.h"
 #include "lib/log.h"
@@ -341,6 +342,67 @@ Test(conn, blank)
 	REQUIRE(client_call(&c, 1, "ReadStdout", 0));
 	REQUIRE(client_reply(&c, &r));
 	CHECK(r.code == 0 && r.payload == 0);
+	b.read_room = 1000;
+	REQUIRE(client_call(&c, 3, "ReadStdout", 0));
+	REQUIRE(client_reply(&c, &r));
+	CHECK(r.stream == 3 && r.code == 0 && r.payload == 0);
+}
+
+/* Replies that are filled in place, between others, and of lengths that shorten the header. */
+Test(conn, replies_in_place)
+{
+	static const size_t sizes[] = { 1, 127, 128, 16000, 16384, 65536 };
+	struct buf out;
+
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		size_t n = sizes[i];
+
+		for (size_t more = 0; more < 20000; more += 6000) {
+			b.read_size = n;
+			b.read_room = n + more;
+			buf_init(&out, 4096);
+			make_call(&out, 1, "Check", 0);
+			make_call(&out, 3, "ReadStdout", 0);
+			make_call(&out, 5, "ReadStdout", 0);
+			make_call(&out, 7, "Check", 0);
+			REQUIRE(client_send(&c, buf_head(&out), buf_len(&out)));
+			for (uint32_t stream = 1; stream <= 7; stream += 2) {
+				bool is_read = stream == 3 || stream == 5;
+
+				REQUIRE(client_reply(&c, &r));
+				REQUIRE_EQ(r.stream, stream);
+				REQUIRE_EQ(r.code, 0);
+				REQUIRE_EQ(r.payload, is_read ? n + 2 + (n > 127) + (n > 16383) : 2,
+					   "%zu of %zu bytes", n, n + more);
+			}
+			REQUIRE_EQ(b.server->queued, 0);
+			buf_release(&out);
+		}
+	}
+}
+
+/* Replies that a peer does not read are counted. */
+Test(conn, replies_in_place_are_counted)
+{
+	b.read_size = b.read_room = 1u << 20;
+	for (uint32_t i = 0; i < 3; i++)
+		REQUIRE(client_call(&c, 2 * i + 1, "ReadStdout", 0));
+	bench_settle(&b);
+	CHECK_GT(b.server->queued, 0);
+	CHECK_LE(b.server->queued, OUT_HIGH + b.read_size + 100);
+	for (uint32_t i = 0; i < 3; i++)
+		REQUIRE(client_reply(&c, &r));
+	CHECK_EQ(b.server->queued, 0);
+}
+
+/* More than a frame holds does not fit in the queue. */
+Test(conn, room_that_is_too_large)
+{
+	b.read_room = FRAME_PAYLOAD_MAX;
+	b.read_size = 5;
+	REQUIRE(client_call(&c, 1, "ReadStdout", 0));
+	REQUIRE(client_reply(&c, &r));
+	CHECK(r.code == 0 && r.payload == 7, "%d %zu", r.code, r.payload);
 }
 
 /* ---- calls that wait ---- */

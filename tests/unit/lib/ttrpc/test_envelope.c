@@ -6,6 +6,7 @@
 
 #include "agent.pb-c.h"
 #include "health.pb-c.h"
+#include "lib/cleanup.h"
 #include "lib/pbcheck.h"
 #include "lib/ttrpc/envelope.h"
 #include "lib/ttrpc/frame.h"
@@ -94,6 +95,51 @@ Test(envelope, reply)
 	CHECK_BYTES(got->payload.data, "\x08\x01", 2);
 	ttrpc__response__free_unpacked(got, NULL);
 	buf_release(&out);
+}
+
+/* Equal to the frame that is packed, whatever was reserved, and behind other frames. */
+Test(envelope, bytes_in_place)
+{
+	static const size_t sizes[] = {
+		1,     2,     125,   126,   127,     128,     16379,
+		16380, 16383, 16384, 70000, 2097151, 2097152, FRAME_PAYLOAD_MAX - 12
+	};
+	uint8_t *data = malloc(FRAME_PAYLOAD_MAX);
+	struct buf want, got;
+
+	REQUIRE(data);
+	for (size_t i = 0; i < FRAME_PAYLOAD_MAX; i++)
+		data[i] = (uint8_t)(i * 7 + i / 256);
+	buf_init(&want, 16u << 20);
+	buf_init(&got, 16u << 20);
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		for (size_t j = i; j < ARRAY_LEN(sizes); j++) {
+			Grpc__ReadStreamResponse reply = GRPC__READ_STREAM_RESPONSE__INIT;
+			struct error err = ERROR_INIT;
+			uint8_t *room;
+
+			reply.data.data = data;
+			reply.data.len = sizes[i];
+			REQUIRE_EQ(buf_append(&want, "before", 6), 0);
+			REQUIRE_OK(envelope_append_reply(&want, 3, &reply.base, &err), &err);
+			REQUIRE_EQ(buf_append(&got, "before", 6), 0);
+			room = envelope_reserve_bytes(&got, sizes[j]);
+			REQUIRE(room);
+			REQUIRE_EQ(buf_len(&got), 6);
+			memcpy(room, data, sizes[i]);
+			envelope_commit_bytes(&got, 3, 1, sizes[j], sizes[i]);
+			REQUIRE_EQ(buf_len(&got), buf_len(&want));
+			REQUIRE_EQ(memcmp(buf_head(&got), buf_head(&want), buf_len(&got)), 0,
+				   "%zu of %zu bytes", sizes[i], sizes[j]);
+			buf_consume(&want, buf_len(&want));
+			buf_consume(&got, buf_len(&got));
+		}
+	}
+	CHECK(!envelope_reserve_bytes(&got, FRAME_PAYLOAD_MAX - 11));
+	CHECK(!envelope_reserve_bytes(&got, SIZE_MAX));
+	buf_release(&want);
+	buf_release(&got);
+	free(data);
 }
 
 Test(envelope, too_long)
