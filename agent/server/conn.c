@@ -32,7 +32,8 @@ static void conn_on_event(uint32_t events, void *data);
 static void conn_take(struct conn *conn, const uint8_t *data, size_t n);
 static size_t conn_take_bytes(struct conn *conn, const uint8_t *data, size_t n,
 			      unsigned int *frames);
-static void conn_frame_arrived(struct conn *conn);
+static void conn_frame_arrived(struct conn *conn, const struct frame_header *header,
+			       const uint8_t *payload);
 static void conn_give_back(struct conn *conn);
 static void conn_charge_reader(struct conn *conn);
 static void conn_update_deadline(struct conn *conn, unsigned int frames);
@@ -271,14 +272,23 @@ conn_take_bytes(struct conn *conn, const uint8_t *data, size_t n, unsigned int *
 {
 	struct error err = ERROR_INIT;
 	uint64_t end = monotonic_ns() + TURN_NS;
+	struct frame_header header;
 	size_t at = 0, used;
 
 	while (conn_takes_replies(conn) && (*frames == 0 || !deadline_is_over(end))) {
+		if (frame_reader_peek(&conn->reader, data + at, n - at, &header)) {
+			conn_frame_arrived(conn, &header, data + at + FRAME_HEADER_SIZE);
+			at += FRAME_HEADER_SIZE + header.length;
+			++*frames;
+			continue;
+		}
 		switch (frame_reader_feed(&conn->reader, data + at, n - at, &used)) {
 		case FRAME_MORE:
 			return n;
 		case FRAME_READY:
-			conn_frame_arrived(conn);
+			conn_frame_arrived(conn, &conn->reader.header,
+					   buf_head(&conn->reader.payload));
+			conn_give_back(conn);
 			break;
 		case FRAME_OVERSIZE:
 			error_set(&err, ERROR_INVALID_ARGUMENT,
@@ -299,18 +309,16 @@ conn_take_bytes(struct conn *conn, const uint8_t *data, size_t n, unsigned int *
 	return at;
 }
 
+/* Handles a complete frame. The payload is in the reader, or among the bytes just read. */
 static void
-conn_frame_arrived(struct conn *conn)
+conn_frame_arrived(struct conn *conn, const struct frame_header *header, const uint8_t *payload)
 {
-	const struct frame_header *header = &conn->reader.header;
 	struct error err = ERROR_INIT;
 
+	conn->frame_size = header->length;
 	switch (header->type) {
 	case FRAME_REQUEST:
-		conn->server->conn_ops->request(conn, header->stream,
-						buf_head(&conn->reader.payload),
-						buf_len(&conn->reader.payload));
-		conn_give_back(conn);
+		conn->server->conn_ops->request(conn, header->stream, payload, header->length);
 		break;
 	case FRAME_DATA:
 		error_set(&err, ERROR_INVALID_ARGUMENT, "Stream is no longer active");
@@ -475,6 +483,9 @@ conn_receive(struct conn *conn, size_t *direct)
 	bool is_large = reader->skip > 0 ||
 			(frame_reader_is_partial(reader) && reader->n_head == FRAME_HEADER_SIZE &&
 			 reader->header.length - buf_len(&reader->payload) > READ_SMALL);
+	/* Another frame like the last one is used where it is read, while of a larger one the first
+	 * bytes are copied. */
+	bool is_middle = conn->frame_size > READ_SMALL / 2 && conn->frame_size < READ_MAX;
 	uint8_t *room = NULL;
 	size_t n = 0;
 	ssize_t got;
@@ -485,8 +496,9 @@ conn_receive(struct conn *conn, size_t *direct)
 		room = frame_reader_room(reader, READ_DIRECT, &n);
 	}
 	if (!room || n < READ_SMALL)
-		return RETRY_EINTR(
-			recv(conn->fd, server->in, is_large ? READ_MAX : READ_SMALL, MSG_DONTWAIT));
+		return RETRY_EINTR(recv(conn->fd, server->in,
+					is_large || is_middle ? READ_MAX : READ_SMALL,
+					MSG_DONTWAIT));
 	got = RETRY_EINTR(recv(conn->fd, room, n, MSG_DONTWAIT));
 	if (got > 0) {
 		frame_reader_received(reader, (size_t)got);

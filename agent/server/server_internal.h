@@ -141,4 +141,6 @@ struct conn {
 	struct progress going;
 	/* Bytes of the last read. */
 	size_t received;
+	/* Length of the last frame. */
+	size_t frame_size;
 };

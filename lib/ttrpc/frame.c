@@ -102,6 +102,19 @@ frame_reader_feed(struct frame_reader *reader, const uint8_t *data, size_t n, si
 	return FRAME_READY;
 }
 
+bool
+frame_reader_peek(const struct frame_reader *reader, const uint8_t *data, size_t n,
+		  struct frame_header *header)
+{
+	bool is_inside =
+		reader->failed || reader->skip > 0 || (!reader->ready && reader->n_head > 0);
+
+	if (is_inside || n < FRAME_HEADER_SIZE)
+		return false;
+	frame_header_decode(header, data);
+	return header->length <= FRAME_PAYLOAD_MAX && header->length <= n - FRAME_HEADER_SIZE;
+}
+
 static size_t
 frame_min(size_t a, size_t b)
 {

@@ -88,6 +88,12 @@ void frame_reader_release(struct frame_reader *reader);
 enum frame_event frame_reader_feed(struct frame_reader *reader, const uint8_t *data, size_t n,
 				   size_t *used);
 
+/* Returns whether the bytes begin with a complete frame within the limit that the reader would
+ * return as FRAME_READY, and decodes its header: its payload may then be used in place, instead of
+ * being fed. Changes nothing. */
+bool frame_reader_peek(const struct frame_reader *reader, const uint8_t *data, size_t n,
+		       struct frame_header *header);
+
 /* Moves the payload of a complete frame to *out, which is initialised here and released by the
  * caller. */
 void frame_reader_take(struct frame_reader *reader, struct buf *out);

@@ -116,6 +116,48 @@ Test(frame, every_split_point)
 	}
 }
 
+/* A frame is used in place only if it is complete and the reader is between frames, and then the
+ * reader would return the same one. */
+Test(frame, peek)
+{
+	uint8_t wire[256];
+	struct frame_header h;
+	struct frame_reader r;
+	size_t first = put_frame(wire, 1, FRAME_REQUEST, "hello", 5), used;
+	size_t n = first + put_frame(wire + first, 3, FRAME_DATA, "", 0);
+
+	frame_reader_init(&r);
+	for (size_t i = 0; i < first; i++)
+		REQUIRE(!frame_reader_peek(&r, wire, i, &h), "%zu bytes", i);
+	for (size_t i = first; i <= n; i++) {
+		REQUIRE(frame_reader_peek(&r, wire, i, &h), "%zu bytes", i);
+		REQUIRE_EQ(h.stream, 1);
+		REQUIRE_EQ(h.length, 5);
+	}
+	REQUIRE(frame_reader_peek(&r, wire + first, n - first, &h));
+	CHECK_EQ(h.type, FRAME_DATA);
+	CHECK_EQ(h.length, 0);
+	/* Inside a header and inside a payload; then after the frame. */
+	for (size_t i = 1; i < first; i++) {
+		REQUIRE_EQ(frame_reader_feed(&r, wire + i - 1, 1, &used), FRAME_MORE);
+		REQUIRE(!frame_reader_peek(&r, wire, n, &h), "%zu bytes", i);
+	}
+	REQUIRE_EQ(frame_reader_feed(&r, wire + first - 1, 1, &used), FRAME_READY);
+	REQUIRE(frame_reader_peek(&r, wire + first, n - first, &h));
+	/* Bytes that are skipped, and the end after too many of them. */
+	h = (struct frame_header){ .length = FRAME_PAYLOAD_MAX + 1, .stream = 5 };
+	frame_header_encode(&h, wire);
+	REQUIRE(!frame_reader_peek(&r, wire, n, &h));
+	REQUIRE_EQ(frame_reader_feed(&r, wire, FRAME_HEADER_SIZE, &used), FRAME_OVERSIZE);
+	(void)put_frame(wire, 7, FRAME_REQUEST, "hello", 5);
+	REQUIRE(!frame_reader_peek(&r, wire, n, &h));
+	frame_reader_release(&r);
+	h = (struct frame_header){ .length = UINT32_MAX };
+	frame_header_encode(&h, wire);
+	REQUIRE(!frame_reader_peek(&r, wire, n, &h));
+	frame_reader_release(&r);
+}
+
 Test(frame, partial)
 {
 	struct frame_reader r;
