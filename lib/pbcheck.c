@@ -38,16 +38,6 @@ struct level {
 	uint32_t counts[PBCHECK_FIELDS_MAX];
 };
 
-struct pass {
-	const struct pbcheck_limits *limits;
-	const uint8_t *at;
-	size_t bytes;
-	/* Number of levels in use. */
-	unsigned depth;
-	struct level levels[PBCHECK_DEPTH_MAX];
-	struct error *err;
-};
-
 /* A field on the wire: number, wire type and content. */
 struct member {
 	uint32_t number;
@@ -58,6 +48,22 @@ struct member {
 	const ProtobufCFieldDescriptor *field;
 };
 
+struct pass {
+	const struct pbcheck_limits *limits;
+	const uint8_t *at;
+	size_t bytes;
+	/* Number of levels in use. */
+	unsigned depth;
+	struct level levels[PBCHECK_DEPTH_MAX];
+	struct error *err;
+	/* The last field of the message, and where its tag begins. */
+	struct member last;
+	const uint8_t *last_tag;
+};
+
+static int pbcheck_run(struct pass *p, const ProtobufCMessageDescriptor *desc, const uint8_t *data,
+		       size_t len, const struct pbcheck_limits *limits, size_t *decoded,
+		       struct error *err);
 static int level_push(struct pass *p, const ProtobufCMessageDescriptor *desc, const uint8_t *end);
 static int level_pop(struct pass *p);
 static int member_check(struct pass *p);
@@ -105,25 +111,34 @@ pbcheck(const ProtobufCMessageDescriptor *desc, const uint8_t *data, size_t len,
 {
 	struct pass p;
 
+	return pbcheck_run(&p, desc, data, len, limits, decoded, err);
+}
+
+static int
+pbcheck_run(struct pass *p, const ProtobufCMessageDescriptor *desc, const uint8_t *data, size_t len,
+	    const struct pbcheck_limits *limits, size_t *decoded, struct error *err)
+{
 	if (len > INT_MAX || len > limits->bytes)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "%s: message of %zu bytes",
 				 desc->name, len);
-	p.limits = limits;
+	p->limits = limits;
 	/* An empty message may be passed as NULL. */
-	p.at = len ? data : (const uint8_t *)"";
-	p.bytes = 0;
-	p.depth = 0;
-	p.err = err;
-	if (level_push(&p, desc, p.at + len) < 0)
+	p->at = len ? data : (const uint8_t *)"";
+	p->bytes = 0;
+	p->depth = 0;
+	p->err = err;
+	p->last = (struct member){ 0 };
+	p->last_tag = NULL;
+	if (level_push(p, desc, p->at + len) < 0)
 		return -1;
-	while (p.depth > 0) {
-		bool done = p.at == p.levels[p.depth - 1].end;
+	while (p->depth > 0) {
+		bool done = p->at == p->levels[p->depth - 1].end;
 
-		if ((done ? level_pop(&p) : member_check(&p)) < 0)
+		if ((done ? level_pop(p) : member_check(p)) < 0)
 			return -1;
 	}
 	if (decoded)
-		*decoded = p.bytes;
+		*decoded = p->bytes;
 	return 0;
 }
 
@@ -172,11 +187,16 @@ static int
 member_check(struct pass *p)
 {
 	struct level *level = &p->levels[p->depth - 1];
+	const uint8_t *tag = p->at;
 	struct member m;
 	bool packed;
 
 	if (member_read(p, &m) < 0)
 		return -1;
+	if (p->depth == 1) {
+		p->last = m;
+		p->last_tag = tag;
+	}
 	if (++level->members > level->room) {
 		level->slab *= 2;
 		level->room += level->slab;
@@ -421,5 +441,44 @@ pbcheck_unpack(const ProtobufCMessageDescriptor *desc, const uint8_t *data, size
 	if (!message)
 		error_set(err, ERROR_RESOURCE_EXHAUSTED, "%s: out of memory while unpacking",
 			  desc->name);
+	return message;
+}
+
+/* Returns whether the field is a single one of bytes, without a flag for its presence. */
+static bool
+is_plain_bytes(const ProtobufCFieldDescriptor *field)
+{
+	return field && field->type == PROTOBUF_C_TYPE_BYTES &&
+	       field->label == PROTOBUF_C_LABEL_NONE &&
+	       !(field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF);
+}
+
+ProtobufCMessage *
+pbcheck_unpack_tail(const ProtobufCMessageDescriptor *desc, const uint8_t *data, size_t len,
+		    const struct pbcheck_limits *limits, ProtobufCAllocator *allocator,
+		    struct error *err)
+{
+	ProtobufCMessage *message;
+	ProtobufCBinaryData *tail;
+	struct pass p;
+	bool has_tail;
+
+	if (pbcheck_run(&p, desc, data, len, limits, NULL, err) < 0)
+		return NULL;
+	has_tail = p.last.len >= PBCHECK_TAIL_MIN && is_plain_bytes(p.last.field);
+	/* The fields before the last one are a message, too. */
+	if (has_tail)
+		len = (size_t)(p.last_tag - data);
+	message = protobuf_c_message_unpack(desc, allocator, len, data);
+	if (!message) {
+		error_set(err, ERROR_RESOURCE_EXHAUSTED, "%s: out of memory while unpacking",
+			  desc->name);
+		return NULL;
+	}
+	if (has_tail) {
+		tail = (ProtobufCBinaryData *)(void *)((char *)message + p.last.field->offset);
+		*tail = (ProtobufCBinaryData){ .len = p.last.len,
+					       .data = (uint8_t *)(uintptr_t)p.last.data };
+	}
 	return message;
 }

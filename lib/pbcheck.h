@@ -60,3 +60,13 @@ int pbcheck(const ProtobufCMessageDescriptor *desc, const uint8_t *data, size_t 
 ProtobufCMessage *pbcheck_unpack(const ProtobufCMessageDescriptor *desc, const uint8_t *data,
 				 size_t len, const struct pbcheck_limits *limits,
 				 ProtobufCAllocator *allocator, struct error *err);
+
+/* Shorter bytes are copied in any case. */
+#define PBCHECK_TAIL_MIN 1024
+
+/* As pbcheck_unpack(), but if the message ends with a field of at least PBCHECK_TAIL_MIN bytes, the
+ * result points into `data` instead of a copy: the field is valid as long as `data` is. The result
+ * must not be freed with protobuf_c_message_free_unpacked(), so an allocator is required. */
+ProtobufCMessage *pbcheck_unpack_tail(const ProtobufCMessageDescriptor *desc, const uint8_t *data,
+				      size_t len, const struct pbcheck_limits *limits,
+				      ProtobufCAllocator *allocator, struct error *err);

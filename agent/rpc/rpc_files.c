@@ -13,6 +13,7 @@ static enum rpc_outcome
 copy_file(struct call *call, const void *request, void *response, struct error *err)
 {
 	const Grpc__CopyFileRequest *req = request;
+	const uint8_t *data = call_keep_bytes(call, req->data.data, req->data.len, err);
 	const struct copy_part part = {
 		.path = req->path,
 		/* A mode without a file type means a regular file. */
@@ -22,16 +23,18 @@ copy_file(struct call *call, const void *request, void *response, struct error *
 		.gid = req->gid,
 		.file_size = req->file_size,
 		.offset = req->offset,
-		.data = req->data.data,
+		.data = data,
 		.len = req->data.len,
 	};
 
 	(void)response;
+	if (!data && req->data.len > 0)
+		return RPC_FAILED;
 	return call_park(call,
 			 copies_submit(call_agent(call)->copies, &part, operation_done, call, err));
 }
 
 static const struct rpc_method methods[] = {
-	{ "CopyFile", copy_file, 0 },
+	{ "CopyFile", copy_file, RPC_BORROWS },
 };
 const struct rpc_area rpc_files = RPC_AREA(methods);

@@ -85,7 +85,8 @@ read_stderr(struct call *call, const void *request, void *response, struct error
 	return read_stream(call, request, response, STDERR_FILENO, err);
 }
 
-/* A parked write. Lives in the call's arena; the bytes belong to the request. */
+/* A parked write. Lives in the call's arena; the bytes belong to the request, until the call is
+ * parked. */
 struct write_call {
 	/* Must be first. */
 	struct stdio_write write;
@@ -100,6 +101,8 @@ write_stdin(struct call *call, const void *request, void *response, struct error
 	struct process *p = sandbox_process(call_agent(call)->sandbox, req->container_id,
 					    req->exec_id, CONTAINER_CALL_STREAM, err);
 	struct write_call *write;
+	struct pending *pending;
+	const uint8_t *rest;
 
 	if (!p)
 		return RPC_FAILED;
@@ -116,7 +119,17 @@ write_stdin(struct call *call, const void *request, void *response, struct error
 	write->call = call;
 	switch (input_write(&p->stdio.in, &write->write, err)) {
 	case STDIO_WAITS:
-		return call_park(call, &write->write.pending);
+		pending = &write->write.pending;
+		rest = call_keep_bytes(call, req->data.data + write->write.written,
+				       req->data.len - write->write.written, err);
+		if (!rest) {
+			pending_cancel(&pending);
+			return RPC_FAILED;
+		}
+		write->write.data = rest;
+		write->write.len -= write->write.written;
+		write->write.written = 0;
+		return call_park(call, pending);
 	case STDIO_DONE:
 		reply->len = (uint32_t)req->data.len;
 		return RPC_REPLY;
@@ -130,9 +143,10 @@ static void
 write_done(struct stdio_write *w, const struct error *err)
 {
 	struct call *call = ((struct write_call *)w)->call;
+	const Grpc__WriteStreamRequest *req = call_request(call);
 	Grpc__WriteStreamResponse *reply = call_response(call);
 
-	reply->len = (uint32_t)w->len;
+	reply->len = (uint32_t)req->data.len;
 	if (err->code == ERROR_OK)
 		call_reply(call);
 	else
@@ -167,7 +181,7 @@ tty_win_resize(struct call *call, const void *request, void *response, struct er
 }
 
 static const struct rpc_method methods[] = {
-	{ "WriteStdin", write_stdin, RPC_NEEDS_SANDBOX },
+	{ "WriteStdin", write_stdin, RPC_NEEDS_SANDBOX | RPC_BORROWS },
 	{ "ReadStdout", read_stdout, RPC_NEEDS_SANDBOX | RPC_BLANK_IF_DENIED },
 	{ "ReadStderr", read_stderr, RPC_NEEDS_SANDBOX | RPC_BLANK_IF_DENIED },
 	{ "CloseStdin", close_stdin, RPC_NEEDS_SANDBOX },

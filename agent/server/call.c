@@ -56,6 +56,11 @@ struct call {
 	bool is_room_queued;
 	/* Its reply is in the queue of the connection already. */
 	bool is_committed;
+	/* Its message in the frame while the handler runs, if that may point into it; else NULL. */
+	const uint8_t *borrowed;
+	size_t n_borrowed;
+	/* Its frame, if it was kept as a whole. */
+	struct buf kept;
 };
 
 struct target {
@@ -86,6 +91,8 @@ call_free(struct call *call)
 	timer_cancel(call->timer);
 	memory_uncharge(call->server, call->charged);
 	arena_release(&call->arena);
+	if (call->kept.size > 0)
+		memory_give_frame(call->server, &call->kept);
 	/* Last: if there is no memory for a timer, the spare is freed at once. */
 	if (is_large)
 		memory_keep_spare(call->server);
@@ -176,6 +183,41 @@ call_cancel(struct call *call)
 	pending_cancel(&call->pending);
 	(void)log_context_set(former);
 	call_end(call);
+}
+
+static bool
+call_is_inside(const uint8_t *at, const uint8_t *data, size_t n)
+{
+	return data && at >= data && at < data + n;
+}
+
+const uint8_t *
+call_keep_bytes(struct call *call, const uint8_t *data, size_t n, struct error *err)
+{
+	struct frame_reader *reader = &call->conn->reader;
+	size_t size = reader->payload.size;
+	uint8_t *copy;
+
+	if (!call_is_inside(data, call->borrowed, call->n_borrowed))
+		return data;
+	/* A large frame has memory of its own, which costs less to keep than to copy. */
+	if (size > READ_MAX &&
+	    call_is_inside(data, buf_head(&reader->payload), buf_len(&reader->payload))) {
+		size_t more = size - call->n_borrowed;
+
+		if (!memory_charge(call->server, more)) {
+			error_set(err, ERROR_RESOURCE_EXHAUSTED,
+				  "%s: requests take too much memory", call->method->name);
+			return NULL;
+		}
+		call->charged += more;
+		frame_reader_take(reader, &call->kept);
+		return data;
+	}
+	copy = arena_memdup(&call->arena, data, n);
+	if (!copy)
+		error_nomem(err, call->method->name);
+	return copy;
 }
 
 uint8_t *
@@ -423,18 +465,29 @@ call_decode(struct call *call, const ProtobufCMethodDescriptor *descriptor,
 {
 	ProtobufCAllocator allocator = { arena_pb_alloc, arena_pb_free, &call->arena };
 	const struct pbcheck_limits limits = PBCHECK_LIMITS_MESSAGE;
+	size_t charge;
 
 	call->output = descriptor->output;
-	call->request = pbcheck_unpack(descriptor->input, payload->data, payload->len, &limits,
-				       &allocator, err);
+	if (call->method->flags & RPC_BORROWS) {
+		call->borrowed = payload->data;
+		call->n_borrowed = payload->len;
+		call->request = pbcheck_unpack_tail(descriptor->input, payload->data, payload->len,
+						    &limits, &allocator, err);
+	} else {
+		call->request = pbcheck_unpack(descriptor->input, payload->data, payload->len,
+					       &limits, &allocator, err);
+	}
 	if (!call->request)
 		return error_wrap(err, "%s", call->method->name);
 	call->response = arena_zalloc(&call->arena, 1, descriptor->output->sizeof_message);
-	if (!call->response ||
-	    (!call_is_health(call->method) && !memory_charge(call->server, call->arena.used)))
+	/* Borrowed bytes are charged, too: they may have to be kept. */
+	charge = call->arena.used + call->n_borrowed;
+	if (call_is_health(call->method))
+		charge = 0;
+	if (!call->response || !memory_charge(call->server, charge))
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "%s: requests take too much memory",
 				 call->method->name);
-	call->charged = call_is_health(call->method) ? 0 : call->arena.used;
+	call->charged = charge;
 	protobuf_c_message_init(descriptor->output, call->response);
 	call->log.container_id = call_request_text(call->request, "container_id");
 	call->log.exec_id = call_request_text(call->request, "exec_id");
@@ -476,6 +529,7 @@ call_run(struct call *call, int64_t timeout_ns)
 		return;
 	}
 	call->in_handler = false;
+	call->borrowed = NULL;
 	switch (outcome) {
 	case RPC_REPLY:
 		call_reply(call);

@@ -45,6 +45,9 @@ enum rpc_flags {
 	RPC_BLANK_IF_DENIED = 1 << 2,
 	/* Its connection is never closed in favour of another one. */
 	RPC_OF_RUNTIME = 1 << 3,
+	/* The bytes at the end of its request are valid only while the handler runs, unless it
+	 * keeps them (call_keep_bytes()). */
+	RPC_BORROWS = 1 << 4,
 };
 
 struct rpc_method {
@@ -71,6 +74,11 @@ struct arena *call_arena(struct call *call);
 /* Returns the response message of a parked call. */
 void *call_response(struct call *call);
 const void *call_request(struct call *call);
+
+/* Has bytes of the request of a method with RPC_BORROWS live until the call ends. To be called from
+ * the handler; n may be less than the field has, for its last n bytes. Returns their new address,
+ * or NULL and err. */
+const uint8_t *call_keep_bytes(struct call *call, const uint8_t *data, size_t n, struct error *err);
 
 /* Parks the call until the operation calls back, which ends the call or parks it on another
  * operation. Returns RPC_LATER, or RPC_FAILED if there is no operation (NULL; err says why). If

@@ -330,26 +330,16 @@ conn_frame_arrived(struct conn *conn, const struct frame_header *header, const u
 	}
 }
 
-/* Frees the buffer of a large request on an idle connection; it is kept as a spare for the next
- * large request on any connection. */
+/* Frees the buffer of a large request on an idle connection, unless its call keeps it. */
 static void
 conn_give_back(struct conn *conn)
 {
-	struct buf *spare = &conn->server->spare_frame;
 	struct buf payload;
 
 	if (conn->reader.payload.size <= READ_MAX)
 		return;
 	frame_reader_take(&conn->reader, &payload);
-	payload.off = payload.len = 0;
-	if (payload.size > spare->size) {
-		struct buf smaller = *spare;
-
-		*spare = payload;
-		payload = smaller;
-	}
-	buf_release(&payload);
-	memory_keep_spare(conn->server);
+	memory_give_frame(conn->server, &payload);
 }
 
 /* Closes the other connection whose incomplete frame has made no progress for the longest time.

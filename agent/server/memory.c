@@ -34,6 +34,22 @@ memory_keep_spare(struct server *server)
 		memory_release_spare(server);
 }
 
+void
+memory_give_frame(struct server *server, struct buf *frame)
+{
+	struct buf *spare = &server->spare_frame;
+
+	frame->off = frame->len = 0;
+	if (frame->size > spare->size) {
+		struct buf smaller = *spare;
+
+		*spare = *frame;
+		*frame = smaller;
+	}
+	buf_release(frame);
+	memory_keep_spare(server);
+}
+
 static void
 memory_spare_late(void *data)
 {

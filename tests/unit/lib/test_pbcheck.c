@@ -333,3 +333,76 @@ Test(pbcheck, memory_for_the_message)
 	CHECK_EQ(pbcheck(REMOVE, wire, 3 + 3965, &small, NULL, &err), -1);
 	CHECK_EQ(err.code, ERROR_RESOURCE_EXHAUSTED, "%s", err.msg);
 }
+
+#define WRITE &grpc__write_stream_request__descriptor
+
+/* Writes a field of bytes with a length of two or more bytes. */
+static size_t
+put_bytes_field(uint8_t *at, uint8_t number, size_t n)
+{
+	at[0] = (uint8_t)(number << 3 | 2);
+	at[1] = (uint8_t)(n | 0x80);
+	at[2] = (uint8_t)(n >> 7 & 0x7f);
+	memset(at + 3, 'a' + number, n);
+	return 3 + n;
+}
+
+/* Only long bytes at the end of the outermost message are not copied; the last value counts. */
+Test(pbcheck, tail)
+{
+	static const struct {
+		const char *name;
+		/* Fields and their lengths, until field 0. */
+		struct {
+			uint8_t number;
+			size_t n;
+		} fields[4];
+		size_t data, id;
+		bool is_borrowed;
+	} cases[] = {
+		{ "last", { { 1, 200 }, { 3, 5000 } }, 5000, 200, true },
+		{ "alone", { { 3, PBCHECK_TAIL_MIN } }, PBCHECK_TAIL_MIN, 0, true },
+		{ "short",
+		  { { 1, 200 }, { 3, PBCHECK_TAIL_MIN - 1 } },
+		  PBCHECK_TAIL_MIN - 1,
+		  200,
+		  false },
+		{ "first", { { 3, 5000 }, { 1, 200 } }, 5000, 200, false },
+		{ "a string", { { 3, 5000 }, { 1, 5000 } }, 5000, 5000, false },
+		{ "twice", { { 3, 6000 }, { 1, 200 }, { 3, 5000 } }, 5000, 200, true },
+		{ "twice, the last is short",
+		  { { 3, 6000 }, { 1, 200 }, { 3, 100 } },
+		  100,
+		  200,
+		  false },
+		{ "unknown", { { 3, 5000 }, { 9, 5000 } }, 5000, 0, false },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct counter c = { 0 };
+		ProtobufCAllocator allocator = { counter_alloc, counter_free, &c };
+		struct error err = ERROR_INIT;
+		Grpc__WriteStreamRequest *m;
+		uint8_t wire[16384];
+		size_t n = 0;
+
+		for (size_t j = 0; j < 4 && cases[i].fields[j].number; j++)
+			n += put_bytes_field(wire + n, cases[i].fields[j].number,
+					     cases[i].fields[j].n);
+		m = (Grpc__WriteStreamRequest *)pbcheck_unpack_tail(WRITE, wire, n, &limits,
+								    &allocator, &err);
+		REQUIRE(m, "%s: %s", cases[i].name, err.msg);
+		CHECK_EQ(m->data.len, cases[i].data, "%s", cases[i].name);
+		CHECK_EQ(m->data.data[0], 'd', "%s", cases[i].name);
+		CHECK_EQ(strlen(m->container_id), cases[i].id, "%s", cases[i].name);
+		CHECK_EQ(m->data.data >= wire && m->data.data < wire + n, cases[i].is_borrowed,
+			 "%s", cases[i].name);
+		if (cases[i].is_borrowed)
+			CHECK_EQ(m->data.data + m->data.len, wire + n, "%s", cases[i].name);
+		for (size_t j = 0; j < c.n; j++)
+			free(c.blocks[j]);
+		/* An invalid message is refused here, too. */
+		CHECK(!pbcheck_unpack_tail(WRITE, wire, n - 1, &limits, &allocator, &err), "%s",
+		      cases[i].name);
+	}
+}

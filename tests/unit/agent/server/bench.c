@@ -110,6 +110,24 @@ read_stdout(struct call *call, const void *request, void *response, struct error
 	return RPC_REPLY;
 }
 
+/* Parks, and keeps the data. */
+static enum rpc_outcome
+write_stdin(struct call *call, const void *request, void *response, struct error *err)
+{
+	const Grpc__WriteStreamRequest *q = request;
+	struct bench *b = bench_of(call);
+	const uint8_t *data =
+		call_keep_bytes(call, q->data.data + b->written, q->data.len - b->written, err);
+
+	(void)response;
+	if (!data)
+		return RPC_FAILED;
+	REQUIRE_LT(b->n_kept, BENCH_KEPT_MAX);
+	b->writes[b->n_kept] = call;
+	b->kept[b->n_kept++] = data;
+	return RPC_LATER;
+}
+
 static enum rpc_outcome
 remove_container(struct call *call, const void *request, void *response, struct error *err)
 {
@@ -134,6 +152,7 @@ static const struct rpc_method agent_methods[] = {
 	{ "WaitProcess", wait_process, 0 },
 	{ "ExecProcess", exec_process, 0 },
 	{ "ReadStdout", read_stdout, 0 },
+	{ "WriteStdin", write_stdin, RPC_BORROWS },
 	{ "RemoveContainer", remove_container, 0 },
 	{ "StartContainer", start_container, 0 },
 	{ "PauseContainer", no_reason, 0 },

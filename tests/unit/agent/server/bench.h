@@ -14,6 +14,7 @@
 #include "lib/buf.h"
 
 #define BENCH_PARKED_MAX 8192
+#define BENCH_KEPT_MAX   32
 
 struct bench {
 	struct loop *loop;
@@ -34,6 +35,10 @@ struct bench {
 	bool is_blank;
 	/* not 0: ReadStdout reserves that much in the queue, and fills in read_size bytes */
 	size_t read_room;
+	/* the data that parked calls of WriteStdin have kept, from `written` on */
+	const uint8_t *kept[BENCH_KEPT_MAX];
+	size_t n_kept, written;
+	struct call *writes[BENCH_KEPT_MAX];
 };
 
 struct client {

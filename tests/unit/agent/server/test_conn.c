@@ -405,6 +405,75 @@ Test(conn, room_that_is_too_large)
 	CHECK(r.code == 0 && r.payload == 7, "%d %zu", r.code, r.payload);
 }
 
+static void
+put_write(struct buf *out, uint32_t stream, uint8_t *data, size_t n)
+{
+	Grpc__WriteStreamRequest q = GRPC__WRITE_STREAM_REQUEST__INIT;
+	struct error err = ERROR_INIT;
+
+	memset(data, (int)stream, n);
+	q.data.data = data;
+	q.data.len = n;
+	REQUIRE_OK(envelope_append_request(out, stream, grpc__agent_service__descriptor.name,
+					   "WriteStdin", 0, &q.base, &err),
+		   &err);
+}
+
+/* The data of parked calls is theirs, in whatever buffer their frames arrived: many in one read, in
+ * several reads, or in memory of their own. */
+Test(conn, kept_bytes)
+{
+	static const size_t sizes[] = { 1, 1023, 1024, 15000, 30000, 65000, 300000, 2000000 };
+	static uint8_t data[2000000];
+	struct buf out;
+
+	b.written = 1;
+	buf_init(&out, 16u << 20);
+	for (size_t i = 0; i < 2 * ARRAY_LEN(sizes); i++)
+		put_write(&out, (uint32_t)(2 * i + 1), data, sizes[i % ARRAY_LEN(sizes)]);
+	REQUIRE(client_send(&c, buf_head(&out), buf_len(&out)));
+	bench_settle(&b);
+	REQUIRE_EQ(b.n_kept, 2 * ARRAY_LEN(sizes));
+	CHECK_GE(server_counts(b.server).memory, 2u * 2411048u);
+	for (size_t i = 0; i < b.n_kept; i++) {
+		memset(data, (int)(2 * i + 1), sizeof(data));
+		REQUIRE_EQ(memcmp(b.kept[i], data, sizes[i % ARRAY_LEN(sizes)] - 1), 0, "%zu", i);
+		call_reply(b.writes[i]);
+		REQUIRE(client_reply(&c, &r));
+		REQUIRE_EQ(r.code, 0);
+	}
+	CHECK_EQ(server_counts(b.server).memory, 0);
+	buf_release(&out);
+}
+
+/* Kept frames are limited like all requests, and the connection continues. */
+Test(conn, kept_bytes_are_limited)
+{
+	static uint8_t data[4000000];
+	unsigned int refused = 0;
+	struct buf out;
+
+	buf_init(&out, 64u << 20);
+	for (uint32_t i = 0; i < 12; i++)
+		put_write(&out, 2 * i + 1, data, sizeof(data));
+	REQUIRE(client_send(&c, buf_head(&out), buf_len(&out)));
+	bench_settle(&b);
+	CHECK_LE(server_counts(b.server).memory, MEMORY_MAX);
+	REQUIRE_LT(b.n_kept, 12);
+	CHECK_GE(b.n_kept, 6);
+	for (refused = 0; refused < 12 - b.n_kept; refused++) {
+		REQUIRE(client_reply(&c, &r));
+		REQUIRE_EQ(r.code, ERROR_RESOURCE_EXHAUSTED, "%s", r.message);
+	}
+	for (size_t i = 0; i < b.n_kept; i++) {
+		call_reply(b.writes[i]);
+		REQUIRE(client_reply(&c, &r));
+	}
+	expect_check(99);
+	CHECK_EQ(server_counts(b.server).memory, 0);
+	buf_release(&out);
+}
+
 /* ---- calls that wait ---- */
 
 Test(conn, replies_out_of_order)
