@@ -26,7 +26,7 @@ export DESTDIR PREFIX
 export TATAMI_T0 := $(shell date +%s)
 SUITES ?= checks unit cross fuzz rpc oci transcript vm
 
-.PHONY: help demo test soak fuzz bench coverage build product asan kernel image install dist agent-tarball clean
+.PHONY: help demo test soak fuzz bench bench-compare coverage build product asan kernel image install dist agent-tarball clean
 
 help:
 	@echo 'make demo    boot a VM with our init and agent, run "uname -a" in a container in it'
@@ -35,6 +35,7 @@ help:
 	@echo '             ALLOW_UNSTEADY=1: both do not count a VM test that passes when repeated alone as failed'
 	@echo 'make fuzz    run every fuzz target for FUZZ_SECONDS (20) with libFuzzer; prints executions and coverage'
 	@echo 'make bench   measure; writes $(OUT)/bench.tsv and $(OUT)/bench.md (AGENT=PATH: another agent; ONLY=REGEX: these rows)'
+	@echo 'make bench-compare OLD=FILE  what changed between two bench.tsv beyond the noise'
 	@echo 'make coverage  which lines the unit tests and fuzz corpora reach: $(OUT)/coverage/index.html'
 	@echo 'make build   $(OUT)/tatami, $(OUT)/tatamictl, $(OUT)/tatami-initrd, $(OUT)/tatami-rootfs'
 	@echo 'make image   $(OUT)/vmlinuz, $(OUT)/vmlinux, $(OUT)/initrd.img (KERNEL=ours|distro)'
@@ -102,6 +103,9 @@ bench:
 	@scripts/demo-rootfs $(OUT)/rootfs
 	@scripts/mk bench benches
 	@tests/bench/run
+
+bench-compare:
+	@tests/bench/compare $(or $(OLD),$(error OLD=FILE: an older $(OUT)/bench.tsv))
 
 coverage:
 	@scripts/setup build test coverage

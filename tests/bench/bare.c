@@ -373,6 +373,7 @@ start(const char *busybox, char *const *argv, int fd)
 			_exit(1);
 		(void)dup2(null, 0);
 		(void)dup2(null, 1);
+		(void)dup2(null, 2);
 		(void)dup2(p[fd], fd);
 		(void)execv(busybox, argv);
 		_exit(127);
