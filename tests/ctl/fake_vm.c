@@ -14,6 +14,7 @@
  *   FAKE_BOOT=refuse    exits at once, with two lines on stderr
  *   FAKE_KVM=works      a trial of KVM succeeds; fails otherwise
  *   FAKE_QEMU=poor      QEMU has few devices
+ *   FAKE_QMP=1          QEMU answers at its control socket, and has one disk plugged in
  *   FAKE_HANG=METHOD    calls of this method are never answered
  *   FAKE_CALLS=FILE     the file gets a line with the VM's directory, with each method, with user
  *                       and group of each exec, and with each process that is sent a signal, and
@@ -648,6 +649,34 @@ listen_on(const char *path)
 	return fd;
 }
 
+/* Serves QMP, one client after another, as QEMU does. */
+static void *
+serve_qmp(void *data)
+{
+	int listener = *(int *)data;
+
+	for (;;) {
+		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		FILE *peer = fd < 0 ? NULL : fdopen(fd, "r+");
+		char line[1024];
+
+		if (!peer)
+			return NULL;
+		(void)setvbuf(peer, NULL, _IONBF, 0);
+		(void)fprintf(peer, "{\"QMP\": {}}\n");
+		while (fgets(line, sizeof(line), peer)) {
+			if (strstr(line, "qom-list"))
+				(void)fprintf(peer, "{\"return\": [{\"name\": \"disk1\","
+						    " \"type\": \"child<virtio-blk-pci>\"}]}\n");
+			else if (strstr(line, "qmp_capabilities"))
+				(void)fprintf(peer, "{\"return\": {}}\n");
+			else
+				(void)fprintf(peer, "{\"error\": {\"desc\": \"fake\"}}\n");
+		}
+		(void)fclose(peer);
+	}
+}
+
 static void
 be_qemu(const char *dir)
 {
@@ -672,6 +701,14 @@ be_qemu(const char *dir)
 		(void)usleep(200000);
 		(void)fprintf(stderr, "qemu: fake crash\n");
 		exit(1);
+	}
+	if (getenv("FAKE_QMP")) {
+		static int listener;
+		pthread_t qmp;
+
+		(void)snprintf(path, sizeof(path), "%s/qmp.sock", dir);
+		listener = listen_on(path);
+		(void)pthread_create(&qmp, NULL, serve_qmp, &listener);
 	}
 	(void)snprintf(path, sizeof(path), "%s/vsock.sock", dir);
 	fd = listen_on(path);

@@ -281,6 +281,37 @@ passes 'images: --json, -q' images
 methods() { test "$(ctl rpc --list --json | jq -r '.[] | select(.method == "Check") | .service, .response')" = $'grpc.Health\ngrpc.HealthCheckResponse'; }
 passes 'rpc --list --json' methods
 
+# json_of COMMAND: prints what the command lists as JSON
+json_of()
+{
+	case $1 in
+	ps) ctl ps -a --json ;;
+	stats) ctl stats --json listed ;;
+	plug) ctl plug --list --json listed ;;
+	images) ctl images --json ;;
+	check) check --json ;;
+	rpc) ctl rpc --list --json ;;
+	inspect) ctl inspect listed ;;
+	*) echo "no test of $1 --json"; return 1 ;;
+	esac
+}
+# The commands are those whose help has the option: a new one fails until it has a line above.
+listings()
+{
+	local command
+	FAKE_QMP=1 booted listed || return 1
+	for command in inspect $(for command in $(command_names); do
+		ctl "$command" --help | grep -q -- --json && echo "$command"; done); do
+		json_of "$command" >"$scratch/out" 2>"$scratch/err" && jq -e 'type == "array" or type == "object"' <"$scratch/out" >/dev/null &&
+			test ! -s "$scratch/err" || { echo "$command:"; cat "$scratch/out" "$scratch/err"; return 1; }
+	done
+	test "$(json_of plug | jq -c .)" = '[{"id":"disk1","type":"virtio-blk-pci"}]' &&
+		prints 'disk1 virtio-blk-pci' ctl plug --list listed || { json_of plug; return 1; }
+	code 2 ctl plug --json listed type=cpu && ctl rm -f listed && nothing_left
+}
+command_names() { ctl --help | sed -n 's/^  \([a-z]*\) .*/\1/p'; }
+passes '--json of every listing' listings
+
 # ---- time limits of commands ----
 
 limits()
@@ -295,7 +326,7 @@ passes '--timeout of exec, cp, stats and stop' limits
 
 # ---- help ----
 
-commands=$(ctl --help | sed -n 's/^  \([a-z]*\) .*/\1/p')
+commands=$(command_names)
 # helps COMMAND: on standard output, also after other arguments
 helps()
 {
@@ -325,3 +356,17 @@ meanings()
 	test ! -s "$scratch/twice" || { cat "$scratch/letters"; return 1; }
 }
 passes 'a letter stands for the same option in each command' meanings
+# arguments: the options of all commands with what they take; none has a letter or takes something in
+# one command, and not in another
+arguments()
+{
+	local command
+	for command in $commands; do
+		ctl "$command" --help |
+			sed -nE 's/^  (-([a-zA-Z]), )?--([a-z-]+)([ =]([A-Z][A-Z_:]*|\[?[A-Z]*))?.*/--\3 -\2 \5/p'
+	done | sort -u >"$scratch/options"
+	test -s "$scratch/options" || return 1
+	cut -d ' ' -f 1 "$scratch/options" | uniq -d >"$scratch/twice"
+	test ! -s "$scratch/twice" || { grep -wFf "$scratch/twice" "$scratch/options"; return 1; }
+}
+passes 'an option has the same letter and argument in each command' arguments
