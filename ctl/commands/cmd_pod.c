@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@
 #include "ctl/vm/progress.h"
 #include "ctl/vm/tempdir.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/io.h"
 #include "lib/path.h"
 #include "lib/ttrpc/client.h"
@@ -52,6 +54,15 @@ struct pod_vm {
 	struct vm vm;
 	struct podspec spec;
 	struct podrun *run;
+	struct manifest_guest guest;
+	/* directory of seccomp profiles */
+	char profiles[PATH_MAX];
+	/* The Job, and the reason for the end of it or of the pod, with the exit code. */
+	struct podjob job;
+	char failure[160];
+	int failure_code;
+	/* Directory of the files of a Job's pod. */
+	char pod_files[PATH_MAX + 32];
 	/* Name of the VM unless one is given, id of the pod, and its address. */
 	char name[25], uid[64];
 	const char *ip;
@@ -68,6 +79,9 @@ static int pod_make_files(struct pod_vm *p, struct error *err);
 static struct vm *pod_vm(void *self);
 static void pod_describe(void *self, struct vm_state *s);
 static void pod_look_after(void *self, int stop_fd);
+static void pod_fail(struct pod_vm *p, const char *failure);
+static bool pod_go_on(struct pod_vm *p, int stop_fd, int vm_fd);
+static int pod_renew(struct pod_vm *p, struct error *err);
 static void pod_finish(void *self, struct vm_state *s);
 static void pod_end(void *self);
 
@@ -179,7 +193,7 @@ static int
 pod_read(struct pod_vm *p, const char *file, struct error *err)
 {
 	struct vm_options *vm = &p->o->vm;
-	struct manifest_guest guest = {
+	p->guest = (struct manifest_guest){
 		.ip = VM_ADDRESS,
 		.host_ip = VM_GATEWAY,
 		.uid = p->uid,
@@ -195,16 +209,18 @@ pod_read(struct pod_vm *p, const char *file, struct error *err)
 	if (!p->o->no_network)
 		vm->nic = vm->configure_nic = true;
 	else
-		guest.ip = guest.host_ip = "127.0.0.1";
-	p->ip = guest.ip;
+		p->guest.ip = p->guest.host_ip = "127.0.0.1";
+	p->ip = p->guest.ip;
 	(void)read_text_at(AT_FDCWD, "/proc/sys/kernel/random/uuid", p->uid, sizeof(p->uid));
-	if (manifest_read(&p->m, file, &guest, err) < 0)
+	if (manifest_read(&p->m, file, &p->guest, err) < 0)
 		return -1;
+	p->job.spec = p->m.job;
 	/* dirname() returns "." for "-", too. */
 	(void)snprintf(copy, sizeof(copy), "%s", file);
 	dir = dirname(copy);
-	if (security_read_profiles(&p->m, p->o->seccomp_profiles ? p->o->seccomp_profiles : dir,
-				   find_arch_name(vm->arch), err) < 0)
+	(void)snprintf(p->profiles, sizeof(p->profiles), "%s",
+		       p->o->seccomp_profiles ? p->o->seccomp_profiles : dir);
+	if (security_read_profiles(&p->m, p->profiles, find_arch_name(vm->arch), err) < 0)
 		return error_wrap(err, "%s", file);
 	for (size_t i = 0; i < p->m.n_ports; i++)
 		if (options_publish(vm, p->m.ports[i], err) < 0)
@@ -236,7 +252,10 @@ pod_boot(void *self, const char *dir, struct error *err)
 		.writable = p->o->writable,
 		.dir = p->vm.dir,
 		.files = p->files,
+		.job = p->m.job.is_job ? &p->job : NULL,
 	};
+	if (p->m.job.deadline_s)
+		p->spec.job_deadline_ns = deadline_in((uint64_t)p->m.job.deadline_s * 1000);
 	p->spec.client = dial_agent(&p->vm, p->o->vm.boot_timeout_ms, err);
 	if (p->spec.client && vm_plug_disks(&p->vm, &p->o->vm, err) == 0 &&
 	    podspec_sandbox(&p->spec, err) == 0)
@@ -291,23 +310,128 @@ pod_look_after(void *self, int stop_fd)
 	struct pod_vm *p = self;
 	auto_close int pidfd = vm_end_fd(&p->vm);
 
-	podrun_watch(p->run, stop_fd, pidfd);
-	/* Its containers' exit codes are those after their end. */
-	if (podrun_failure(p->run))
-		podrun_stop(p->run, pidfd);
+	for (;;) {
+		podrun_watch(p->run, stop_fd, pidfd);
+		if (!podrun_is_over(p->run))
+			return;
+		/* Its containers' exit codes are those after their end. */
+		if (podrun_failure(p->run) || p->m.job.is_job)
+			podrun_stop(p->run, pidfd);
+		if (!p->m.job.is_job) {
+			pod_fail(p, podrun_failure(p->run));
+			return;
+		}
+		if (!pod_go_on(p, stop_fd, pidfd))
+			return;
+	}
+}
+
+/* Sets the reason for a failure, if there is one, and the exit code. */
+static void
+pod_fail(struct pod_vm *p, const char *failure)
+{
+	int code = p->run ? podrun_exit_code(p->run) : 0;
+
+	if (!failure)
+		return;
+	(void)snprintf(p->failure, sizeof(p->failure), "%s", failure);
+	p->failure_code = strncmp(failure, "DeadlineExceeded:", 17) == 0 ? EXIT_POD_TIMEOUT
+			  : code                                         ? code
+									 : EXIT_FAILED;
+}
+
+/* Decides what follows the end of a Job's pod, and starts its next one. Returns whether there is
+ * one to be looked after. */
+static bool
+pod_go_on(struct pod_vm *p, int stop_fd, int vm_fd)
+{
+	struct error err = ERROR_INIT;
+	bool has_started = true;
+	struct pollfd ends[] = { { .fd = stop_fd, .events = POLLIN },
+				 { .fd = vm_fd, .events = POLLIN } };
+
+	for (;;) {
+		const char *failure = podrun_failure(p->run);
+		bool is_final =
+			failure &&
+			(strncmp(failure, "BackoffLimitExceeded:", 21) == 0 ||
+			 (p->spec.job_deadline_ns && deadline_is_over(p->spec.job_deadline_ns)));
+
+		if (is_final) {
+			pod_fail(p, failure);
+			return false;
+		}
+		if (podjob_ended(&p->job,
+				 has_started && !failure && podrun_exit_code(p->run) == 0) ==
+		    PODJOB_IS_OVER) {
+			pod_fail(p, p->job.failure[0] ? p->job.failure : NULL);
+			podrun_record(p->run);
+			return false;
+		}
+		if (poll(ends, ARRAY_LEN(ends), podjob_delay_ms(&p->job)) != 0)
+			return false;
+		if (pod_renew(p, &err) < 0) {
+			pod_fail(p, err.msg);
+			return false;
+		}
+		podrun_listen(p->run, stop_fd, vm_fd);
+		if (podrun_start(p->run, INT_MAX, &err) == 0)
+			return true;
+		if (poll(ends, ARRAY_LEN(ends), 0) != 0)
+			return false;
+		/* An init container has failed, or another was not to be started. */
+		podrun_stop(p->run, vm_fd);
+		has_started = false;
+	}
+}
+
+/* Makes the next pod of a Job the current one: its description is read again, for another index. */
+static int
+pod_renew(struct pod_vm *p, struct error *err)
+{
+	auto_free struct manifest *next = calloc(1, sizeof(*next));
+	struct error ignored = ERROR_INIT;
+
+	if (!podspec_is_live(&p->spec))
+		return error_set(err, ERROR_FAILED_PRECONDITION,
+				 "the next pod of the Job requires a share that is not copied "
+				 "(--share)");
+	if (!next)
+		return error_nomem(err, "starting the next pod");
+	p->guest.index = p->job.index;
+	if (manifest_parse(next, p->m.text, p->m.text_size, &p->guest, err) < 0 ||
+	    security_read_profiles(next, p->profiles, find_arch_name(p->o->vm.arch), err) < 0 ||
+	    podspec_take_over(next, &p->m, p->images, err) < 0) {
+		manifest_release(next);
+		return error_wrap(err, "failed to start the next pod of the Job");
+	}
+	podrun_free(p->run);
+	p->run = NULL;
+	if (p->spec.number)
+		(void)path_remove_tree(AT_FDCWD, p->pod_files, &ignored);
+	manifest_release(&p->m);
+	p->m = *next;
+	(void)snprintf(p->pod_files, sizeof(p->pod_files), "%s/pod-%u", p->files, ++p->spec.number);
+	p->spec.files = p->pod_files;
+	if (podfiles_make_further(&p->m, p->ip, p->pod_files, err) < 0)
+		return -1;
+	p->run = podrun_new(&p->spec, p->vm.dir, &p->o->log, err);
+	return p->run ? 0 : -1;
 }
 
 static void
 pod_finish(void *self, struct vm_state *s)
 {
 	struct pod_vm *p = self;
-	const char *failure = podrun_failure(p->run);
 
 	background_finish(&p->vm, s);
-	if (!failure)
-		return;
-	(void)snprintf(s->error, sizeof(s->error), "%s", failure);
-	s->exit_code = EXIT_POD_TIMEOUT;
+	if (p->failure[0]) {
+		(void)snprintf(s->error, sizeof(s->error), "%s", p->failure);
+		s->exit_code = p->failure_code;
+	} else if (p->m.job.is_job && p->job.index == p->m.job.completions && !s->error[0]) {
+		/* Its sidecars were ended. */
+		s->exit_code = 0;
+	}
 }
 
 static void

@@ -17,6 +17,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
+static int podfiles_make_pod(const struct manifest *m, const char *ip, int top, struct error *err);
 static int podfiles_make_volume(const struct manifest *m, const struct manifest_volume *v, int top,
 				struct error *err);
 static int podfiles_make_file(const struct manifest *m, const struct manifest_file *f, int dir,
@@ -33,18 +34,37 @@ podfiles_make(const struct manifest *m, const char *ip, const char *dir, const c
 
 	if (top < 0)
 		return error_sys(err, "failed to open %s", dir);
-	/* Users of the guest other than root go through it. */
-	if (fchmod(top, 0755) < 0)
-		return error_sys(err, "failed to set the mode of %s", dir);
-	for (size_t i = 0; i < m->n_volumes; i++)
-		if (m->volumes[i].kind == VOLUME_FILES &&
-		    podfiles_make_volume(m, &m->volumes[i], top, err) < 0)
-			return error_wrap(err, "volume %s", m->volumes[i].name);
-	if (podfiles_make_hosts(m, ip, top, err) < 0)
+	if (podfiles_make_pod(m, ip, top, err) < 0)
 		return -1;
 	return podfiles_make_pause(top, binary, err) < 0
 		       ? error_wrap(err, "failed to create the pause container")
 		       : 0;
+}
+
+int
+podfiles_make_further(const struct manifest *m, const char *ip, const char *dir, struct error *err)
+{
+	auto_close int top = -1;
+
+	if (mkdir(dir, 0700) == 0)
+		top = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (top < 0)
+		return error_sys(err, "failed to create %s", dir);
+	return podfiles_make_pod(m, ip, top, err);
+}
+
+/* Creates what each pod has of its own. */
+static int
+podfiles_make_pod(const struct manifest *m, const char *ip, int top, struct error *err)
+{
+	/* Users of the guest other than root go through it. */
+	if (fchmod(top, 0755) < 0)
+		return error_sys(err, "failed to set the mode of a pod's directory");
+	for (size_t i = 0; i < m->n_volumes; i++)
+		if (m->volumes[i].kind == VOLUME_FILES &&
+		    podfiles_make_volume(m, &m->volumes[i], top, err) < 0)
+			return error_wrap(err, "volume %s", m->volumes[i].name);
+	return podfiles_make_hosts(m, ip, top, err);
 }
 
 static int

@@ -18,3 +18,8 @@
  * container, `ip` the pod's address. Returns 0, or -1 and err. */
 int podfiles_make(const struct manifest *m, const char *ip, const char *dir, const char *binary,
 		  struct error *err);
+
+/* Creates the files of a further pod, which has the same pause container, and the directory `dir`
+ * for them in that of podfiles_make(). Returns 0, or -1 and err. */
+int podfiles_make_further(const struct manifest *m, const char *ip, const char *dir,
+			  struct error *err);

@@ -78,6 +78,10 @@ manifest_parse(struct manifest *m, const char *text, size_t size,
 	reader->m = m;
 	reader->guest = guest;
 	reader->r = (struct field_reader){ .arena = &m->texts, .err = err };
+	m->text = size ? arena_memdup(&m->texts, text, size) : "";
+	m->text_size = size;
+	if (!m->text)
+		return error_nomem(err, "reading a pod");
 	documents = yaml_parse_documents(&m->texts, text, size, err);
 	if (!documents || objects_read(&reader->r, documents, &reader->objects) < 0 ||
 	    manifest_read_pod(reader) < 0)
@@ -116,7 +120,7 @@ manifest_read_pod(struct manifest_reader *m)
 
 	if (manifest_read_metadata(m) < 0 || field_check_map(&m->r, spec, &keys) < 0)
 		return -1;
-	if (manifest_read_hostname(m, spec) < 0 ||
+	if (manifest_read_job(m) < 0 || manifest_read_hostname(m, spec) < 0 ||
 	    field_bool(&m->r, spec, "shareProcessNamespace", &m->m->share_pids) < 0 ||
 	    field_bool(&m->r, spec, "hostPID", &host_pid) < 0 ||
 	    field_bool(&m->r, spec, "hostIPC", &host_ipc) < 0 ||

@@ -43,6 +43,8 @@ struct manifest_guest {
 	bool publishes_ipv6;
 	const struct manifest_claim *claims;
 	size_t n_claims;
+	/* completion index of a Job's pod */
+	unsigned int index;
 };
 
 enum manifest_volume_kind {
@@ -199,6 +201,17 @@ struct manifest_sysctl {
 	const char *name, *value;
 };
 
+/* The number of pods of a Job, and how many may fail. */
+struct manifest_job {
+	/* the pod is that of a Job; completionMode: Indexed */
+	bool is_job, is_indexed;
+	int64_t completions, backoff_limit;
+	/* backoffLimitPerIndex, maxFailedIndexes; -1: none */
+	int64_t limit_per_index, max_failed;
+	/* activeDeadlineSeconds of the Job; 0: none */
+	int64_t deadline_s;
+};
+
 struct manifest {
 	/* owner of all strings */
 	struct arena texts;
@@ -240,6 +253,12 @@ struct manifest {
 	const char *label, *fqdn;
 	/* dnsPolicy: None */
 	bool has_own_dns;
+	struct manifest_job job;
+	/* metadata.name of the pod, which differs from `name` in an Indexed Job */
+	const char *pod_name;
+	/* the description itself, from which that of a Job's next pod is read */
+	const char *text;
+	size_t text_size;
 };
 
 /* Reads the description in file `path` ("-": standard input). Returns 0, or -1 and err:

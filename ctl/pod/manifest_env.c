@@ -9,6 +9,9 @@
 #include "ctl/spec/quantity.h"
 #include "lib/cleanup.h"
 
+/* The variable of an Indexed Job's containers, unless they have one. */
+#define INDEX_VARIABLE "JOB_COMPLETION_INDEX"
+
 static int manifest_add_sources(struct manifest_reader *m, const struct field *list,
 				struct manifest_container *c);
 static int manifest_value_from(struct manifest_reader *m, const struct field *f,
@@ -32,6 +35,8 @@ manifest_read_env(struct manifest_reader *m, const struct field *container,
 {
 	static const struct field_keys keys = { "name value valueFrom", "", "" };
 	struct field sources, list, f, from;
+	bool has_index = false;
+	char index[16];
 	size_t i = 0;
 
 	c->env = arena_zalloc(m->r.arena, MANIFEST_ENV_MAX, sizeof(*c->env));
@@ -64,8 +69,12 @@ manifest_read_env(struct manifest_reader *m, const struct field *container,
 		/* NULL: an optional key that does not exist */
 		if (value && manifest_add_env(m, &f, c, name, value) < 0)
 			return -1;
+		has_index |= strcmp(name, INDEX_VARIABLE) == 0;
 	}
-	return 0;
+	if (!m->m->job.is_indexed || has_index)
+		return 0;
+	(void)snprintf(index, sizeof(index), "%u", m->guest->index);
+	return manifest_add_env(m, container, c, INDEX_VARIABLE, index);
 }
 
 /* Finds the object that a reference names. Sets *out to NULL if it is missing and optional. */
@@ -241,7 +250,7 @@ manifest_field_ref(struct manifest_reader *m, const struct field *ref)
 	const struct {
 		const char *path, *value;
 	} rows[] = {
-		{ "metadata.name", m->m->name },          { "metadata.namespace", "default" },
+		{ "metadata.name", m->m->pod_name },      { "metadata.namespace", "default" },
 		{ "metadata.uid", m->guest->uid },        { "spec.nodeName", "tatami" },
 		{ "spec.serviceAccountName", "default" }, { "status.podIP", m->guest->ip },
 		{ "status.podIPs", m->guest->ip },        { "status.hostIP", m->guest->host_ip },
@@ -266,6 +275,8 @@ manifest_field_ref(struct manifest_reader *m, const struct field *ref)
 		if (strncmp(path, prefix, n) != 0)
 			continue;
 		field_get(&m->objects.template_metadata, maps[i], &map);
+		if (m->maps[i])
+			map.node = m->maps[i];
 		if (i == 0)
 			m->has_used_labels = true;
 		else

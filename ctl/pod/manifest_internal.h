@@ -12,6 +12,8 @@ struct manifest_reader {
 	const struct manifest_guest *guest;
 	/* labels or annotations are used */
 	bool has_used_labels, has_used_annotations;
+	/* labels and annotations with those that a controller adds, NULL: none are added */
+	const struct yaml_node *maps[2];
 };
 
 /* The words for an enum image_pull. */
@@ -49,6 +51,9 @@ int manifest_read_env(struct manifest_reader *m, const struct field *container,
 /* Reads a container's probes and lifecycle, whose ports may be names in its list of ports. */
 int manifest_read_probes(struct manifest_reader *m, const struct field *container,
 			 struct manifest_container *c);
+
+/* Reads the fields of a Job, and adds the labels of its pods. Sets the pod's name. */
+int manifest_read_job(struct manifest_reader *m);
 
 /* Reads the pod's names, dnsConfig, and hostAliases of its spec. */
 int manifest_read_hostname(struct manifest_reader *m, const struct field *spec);

@@ -53,8 +53,8 @@ manifest_read_hostname(struct manifest_reader *m, const struct field *spec)
 	    field_bool(&m->r, spec, "setHostnameAsFQDN", &wants_fqdn) < 0)
 		return -1;
 	/* As a kubelet does, the name of the pod is cut. */
-	if (!name || !*name)
-		name = out->name;
+	if (!name || !*name || out->job.is_indexed)
+		name = out->pod_name;
 	n = strlen(name) < LABEL_MAX ? strlen(name) : LABEL_MAX;
 	while (n > 1 && strchr("-.", name[n - 1]))
 		n--;

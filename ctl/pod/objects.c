@@ -28,11 +28,10 @@ static const struct {
 	{ "DaemonSet",
 	  { "template", "selector updateStrategy minReadySeconds revisionHistoryLimit", "" } },
 	{ "Job",
-	  { "template",
-	    "parallelism completions backoffLimit backoffLimitPerIndex activeDeadlineSeconds "
-	    "ttlSecondsAfterFinished completionMode suspend selector manualSelector "
-	    "podFailurePolicy podReplacementPolicy",
-	    "" } },
+	  { "template parallelism completions completionMode backoffLimit backoffLimitPerIndex "
+	    "maxFailedIndexes activeDeadlineSeconds",
+	    "ttlSecondsAfterFinished suspend selector manualSelector podReplacementPolicy managedBy",
+	    "podFailurePolicy successPolicy" } },
 };
 
 static int objects_read_one(struct field_reader *r, const struct field *f, struct objects *o);
@@ -80,6 +79,8 @@ objects_take_template(struct field_reader *r, const struct field *top, const cha
 		return -1;
 	field_get(spec, "template", &pod);
 	field_get(spec, "volumeClaimTemplates", &o->claim_templates);
+	if (strcmp(kind, "Job") == 0 || strcmp(kind, "CronJob") == 0)
+		o->job = *spec;
 	if (!pod.node)
 		return field_wrong(r, spec, "template is missing");
 	if (field_check_map(r, &pod, &pod_keys) < 0)

@@ -28,8 +28,8 @@ struct objects {
 	/* kind of the object that has the pod, its metadata, those of its template, and the spec */
 	const char *kind;
 	struct field metadata, template_metadata, spec;
-	/* volumeClaimTemplates of a StatefulSet */
-	struct field claim_templates;
+	/* volumeClaimTemplates of a StatefulSet; spec of a Job */
+	struct field claim_templates, job;
 };
 
 /* A value of a config map or secret, in the reader's arena. */

@@ -126,6 +126,11 @@ struct podrun {
 	char failure[160];
 	/* limit of a termination message */
 	size_t message_max;
+	/* of podrun_listen(), or -1 */
+	int stop_fd, vm_fd;
+	/* the deadline is that of the Job; limit of restarts, -1: none */
+	bool is_deadline_of_job;
+	int restarts_max;
 };
 
 static bool podrun_step(struct podrun *p, int stop_fd, int vm_fd, uint64_t until_ns);
@@ -200,6 +205,12 @@ podrun_new(const struct podspec *spec, const char *dir, const struct log_limit *
 	p->n = spec->m->n_containers;
 	p->deadline_ns = spec->m->deadline_s ? deadline_in((uint64_t)spec->m->deadline_s * 1000)
 					     : DEADLINE_NEVER;
+	if (spec->job_deadline_ns && spec->job_deadline_ns < p->deadline_ns) {
+		p->deadline_ns = spec->job_deadline_ns;
+		p->is_deadline_of_job = true;
+	}
+	p->restarts_max = spec->job ? podjob_restarts_max(&spec->job->spec) : -1;
+	p->stop_fd = p->vm_fd = -1;
 	/* As a kubelet does, each container gets the same part of what a pod may say. */
 	p->message_max =
 		MESSAGE_POD_MAX / p->n < MESSAGE_MAX ? MESSAGE_POD_MAX / p->n : MESSAGE_MAX;
@@ -259,7 +270,8 @@ podrun_start(struct podrun *p, int timeout_ms, struct error *err)
 		if (podrun_start_container(&p->containers[i], err) < 0)
 			return -1;
 	while (!podrun_all_ready(p)) {
-		if (!deadline_is_over(until) && podrun_step(p, -1, -1, until))
+		if (!p->failure[0] && !deadline_is_over(until) &&
+		    podrun_step(p, p->stop_fd, p->vm_fd, until))
 			continue;
 		if (p->failure[0])
 			return error_set(err, ERROR_DEADLINE_EXCEEDED, "%s", p->failure);
@@ -280,7 +292,8 @@ podrun_start_init(struct container *c, uint64_t until_ns, struct error *err)
 	if (podrun_start_container(c, err) < 0)
 		return -1;
 	while (c->m->is_sidecar ? !c->is_started : !c->is_over) {
-		if (!deadline_is_over(until_ns) && podrun_step(c->run, -1, -1, until_ns))
+		if (!c->run->failure[0] && !deadline_is_over(until_ns) &&
+		    podrun_step(c->run, c->run->stop_fd, c->run->vm_fd, until_ns))
 			continue;
 		if (c->run->failure[0])
 			return error_set(err, ERROR_DEADLINE_EXCEEDED, "%s", c->run->failure);
@@ -307,9 +320,37 @@ podrun_all_over(const struct podrun *p)
 void
 podrun_watch(struct podrun *p, int stop_fd, int vm_fd)
 {
-	while (!podrun_all_over(p) && podrun_step(p, stop_fd, vm_fd, DEADLINE_NEVER))
+	while (!podrun_is_over(p) && podrun_step(p, stop_fd, vm_fd, DEADLINE_NEVER))
 		continue;
 	podrun_write_status(p);
+}
+
+void
+podrun_listen(struct podrun *p, int stop_fd, int vm_fd)
+{
+	p->stop_fd = stop_fd;
+	p->vm_fd = vm_fd;
+}
+
+void
+podrun_record(struct podrun *p)
+{
+	podrun_write_status(p);
+}
+
+bool
+podrun_is_over(const struct podrun *p)
+{
+	return p->failure[0] || podrun_all_over(p);
+}
+
+int
+podrun_exit_code(const struct podrun *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (!p->containers[i].m->is_sidecar && p->containers[i].status)
+			return p->containers[i].status;
+	return 0;
 }
 
 const char *
@@ -375,8 +416,10 @@ podrun_step(struct podrun *p, int stop_fd, int vm_fd, uint64_t until_ns)
 
 	if (deadline_is_over(p->deadline_ns) && !podrun_all_over(p)) {
 		(void)snprintf(p->failure, sizeof(p->failure),
-			       "DeadlineExceeded: the pod was active for longer than %lld s",
-			       (long long)p->spec->m->deadline_s);
+			       "DeadlineExceeded: the %s was active for longer than %lld s",
+			       p->is_deadline_of_job ? "Job" : "pod",
+			       (long long)(p->is_deadline_of_job ? p->spec->m->job.deadline_s
+								 : p->spec->m->deadline_s));
 		/* It may still take its time to end. */
 		p->deadline_ns = DEADLINE_NEVER;
 		return false;
@@ -589,6 +632,24 @@ podrun_is_restarted(const struct container *c)
 	return policy != RESTART_NEVER;
 }
 
+/* Fails the pod of a Job if its containers have been restarted as often as they may. */
+static bool
+podrun_has_restarted_enough(struct podrun *p)
+{
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < p->n; i++)
+		n += p->containers[i].restarts;
+	if (p->restarts_max < 0 || n < (unsigned int)p->restarts_max)
+		return false;
+	(void)snprintf(
+		p->failure, sizeof(p->failure),
+		"BackoffLimitExceeded: containers of the Job's pod have failed %u times, and "
+		"its backoffLimit is %lld",
+		n + 1, (long long)p->spec->job->spec.backoff_limit);
+	return true;
+}
+
 /* Removes a container that has exited and schedules its restart if the policy asks for it. */
 static void
 podrun_container_ended(struct container *c)
@@ -611,6 +672,11 @@ podrun_container_ended(struct container *c)
 	c->has_exited = false;
 	c->run->is_changed = true;
 	if (!podrun_is_restarted(c)) {
+		c->is_over = true;
+		return;
+	}
+	/* An init container of a later pod is not to be started again after the failure. */
+	if (podrun_has_restarted_enough(c->run)) {
 		c->is_over = true;
 		return;
 	}
@@ -880,6 +946,21 @@ podrun_probe_turn(struct probing *b)
 
 /* ---- the status file ---- */
 
+static json_t *
+podrun_describe_job(const struct podjob *j)
+{
+	json_t *o = json_pack("{s:I, s:i, s:i}", "completions", (json_int_t)j->spec.completions,
+			      "succeeded", (int)j->succeeded, "failed", (int)j->failed);
+
+	if (o && j->spec.is_indexed && j->index < j->spec.completions)
+		(void)json_object_set_new(o, "index", json_integer(j->index));
+	if (o && j->failed_indexes)
+		(void)json_object_set_new(o, "failedIndexes", json_string(j->failed_list));
+	if (o && j->failure[0])
+		(void)json_object_set_new(o, "failure", json_string(j->failure));
+	return o;
+}
+
 static void
 podrun_write_status(struct podrun *p)
 {
@@ -901,6 +982,8 @@ podrun_write_status(struct podrun *p)
 		(void)json_array_append_new(list, one);
 	}
 	top = json_pack("{s:s, s:o}", "name", p->spec->m->name, "containers", list);
+	if (top && p->spec->job)
+		(void)json_object_set_new(top, "job", podrun_describe_job(p->spec->job));
 	if (top && p->failure[0])
 		(void)json_object_set_new(top, "failure", json_string(p->failure));
 	(void)snprintf(made, sizeof(made), "%s/status.json.new", p->dir);

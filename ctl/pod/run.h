@@ -27,6 +27,18 @@ int podrun_start(struct podrun *p, int timeout_ms, struct error *err);
  * is to be restarted, or the pod has failed. */
 void podrun_watch(struct podrun *p, int stop_fd, int vm_fd);
 
+/* Lets podrun_start() return early when one of the fds is readable. */
+void podrun_listen(struct podrun *p, int stop_fd, int vm_fd);
+
+/* Returns whether all containers have ended and none is to be restarted, or the pod has failed. */
+bool podrun_is_over(const struct podrun *p);
+
+/* Returns the first exit code of a container that is not 0, but for sidecars. */
+int podrun_exit_code(const struct podrun *p);
+
+/* Writes status.json anew, with what has become of a Job. */
+void podrun_record(struct podrun *p);
+
 /* Returns why the pod as a whole has failed, as a reason of Kubernetes and a sentence
  * ("DeadlineExceeded: ..."), or NULL. */
 const char *podrun_failure(const struct podrun *p);

@@ -159,6 +159,20 @@ podspec_open_images(struct manifest *m, const struct podspec_image *options, siz
 	return 0;
 }
 
+int
+podspec_take_over(struct manifest *m, const struct manifest *former, const struct image *images,
+		  struct error *err)
+{
+	for (size_t i = 0; i < m->n_containers; i++)
+		if (podspec_apply_image(m, &m->containers[i], &images[i], err) < 0)
+			return -1;
+	for (size_t i = 0; i < m->n_volumes; i++) {
+		m->volumes[i].path = former->volumes[i].path;
+		memcpy(m->volumes[i].file, former->volumes[i].file, sizeof(m->volumes[i].file));
+	}
+	return 0;
+}
+
 /* Counts the entries of a list that ends with NULL, or is NULL. */
 static size_t
 podspec_count(const char *const *list)
@@ -465,9 +479,8 @@ podspec_set_sysctls(const struct manifest *m, struct arena *a, Grpc__Linux *linu
 
 /* ---- a container ---- */
 
-/* Returns whether the host sees the files that containers write: not if it shares by copies. */
-static bool
-podspec_has_messages(const struct podspec *p)
+bool
+podspec_is_live(const struct podspec *p)
 {
 	return !p->vm->shares[p->m->n_containers].is_copied;
 }
@@ -484,7 +497,7 @@ podspec_start(const struct podspec *p, size_t i, unsigned int run, struct error 
 	create = podspec_container(p, &a, i, run);
 	message_name(p->m->containers[i].name, run, name, sizeof(name));
 	/* `exec` and `attach` start from the record. */
-	if ((podspec_has_messages(p) && message_make(p->files, name, err) < 0) ||
+	if ((podspec_is_live(p) && message_make(p->files, name, err) < 0) ||
 	    (create && p->dir && record_request(p->dir, create, err) < 0))
 		r = -1;
 	else
@@ -505,6 +518,13 @@ podspec_add_storage(struct spec_pod *pod, struct spec_storage *storages, const c
 		(struct spec_storage){ driver, fstype, fstype, options, point ? point : "" };
 }
 
+/* Returns the directory of the pod's files in the guest, or NULL. */
+static const char *
+podspec_files(const struct podspec *p, struct arena *a)
+{
+	return p->number ? arena_printf(a, FILES "/pod-%u", p->number) : FILES;
+}
+
 /* Translates a volume of the pod to a mount of one of its containers, and to storages of that which
  * do not belong to the sandbox. Returns -1 if out of memory. */
 static int
@@ -514,19 +534,23 @@ podspec_place_volume(const struct podspec *p, struct arena *a, const struct mani
 	const struct manifest_volume *v = &p->m->volumes[mount->volume];
 	const char *sub = mount->sub_path;
 	const char *slash = *sub ? "/" : "";
-	const char *group = "", *base, *options;
+	const char *group = "", *base, *options, *files = podspec_files(p, a);
+	/* An empty directory of one pod is not that of the next. */
+	const char *number = p->number ? arena_printf(a, "-%u", p->number) : "";
 
+	if (!files || !number)
+		return -1;
 	*bind = (struct spec_bind){ .target = mount->path,
 				    .type = "bind",
 				    .readonly = mount->read_only || v->read_only };
 	switch (v->kind) {
 	case VOLUME_FILES:
 		bind->readonly = true;
-		bind->source = *sub ? arena_printf(a,
-						   FILES "/" PODFILES_VOLUME
-							 "%s/" PODFILES_GENERATION "/%s",
-						   v->name, sub)
-				    : arena_printf(a, FILES "/" PODFILES_VOLUME "%s", v->name);
+		bind->source =
+			*sub ? arena_printf(a,
+					    "%s/" PODFILES_VOLUME "%s/" PODFILES_GENERATION "/%s",
+					    files, v->name, sub)
+			     : arena_printf(a, "%s/" PODFILES_VOLUME "%s", files, v->name);
 		return bind->source ? 0 : -1;
 	case VOLUME_IMAGE:
 		bind->no_exec = true;
@@ -543,13 +567,14 @@ podspec_place_volume(const struct podspec *p, struct arena *a, const struct mani
 	if (!group)
 		return -1;
 	if (v->in_memory) {
-		base = arena_printf(a, EMPTY_DIRS "/%s", v->name);
+		base = arena_printf(a, EMPTY_DIRS "/%s%s", v->name, number);
 		options = v->size ? arena_printf(a, "size=%llu%s%s", (unsigned long long)v->size,
 						 *group ? "," : "", group)
 				  : group;
 		podspec_add_storage(pod, storages, "ephemeral", "tmpfs", options, base);
 	} else {
-		base = arena_printf(a, SPEC_SHARED "/%s/rootfs/local/%s", p->m->name, v->name);
+		base = arena_printf(a, SPEC_SHARED "/%s/rootfs/local/%s%s", p->m->name, v->name,
+				    number);
 		options = arena_printf(a, "mode=0777%s%s", *group ? "," : "", group);
 		bind->type = "local";
 		podspec_add_storage(pod, storages, "local", "local", options, base);
@@ -631,18 +656,21 @@ podspec_container(const struct podspec *p, struct arena *a, size_t i, unsigned i
 	};
 	Grpc__CreateContainerRequest *create;
 	struct container_options o;
-	const char *message;
+	const char *files = podspec_files(p, a);
+	const char *message, *hosts, *hostname;
 	char name[128];
 
 	message_name(c->name, run, name, sizeof(name));
-	message = arena_printf(a, FILES "/%s", name);
-	if (!binds || !storages || !message || podspec_describe(p, a, i, &o) < 0)
+	message = files ? arena_printf(a, "%s/%s", files, name) : NULL;
+	hosts = files ? arena_printf(a, "%s/hosts", files) : NULL;
+	hostname = files ? arena_printf(a, "%s/hostname", files) : NULL;
+	if (!binds || !storages || !message || !hosts || !hostname ||
+	    podspec_describe(p, a, i, &o) < 0)
 		return NULL;
 	o.pod = &pod;
+	binds[pod.n_binds++] = (struct spec_bind){ "/etc/hosts", "bind", hosts, c->read_only };
 	binds[pod.n_binds++] =
-		(struct spec_bind){ "/etc/hosts", "bind", FILES "/hosts", c->read_only };
-	binds[pod.n_binds++] =
-		(struct spec_bind){ "/etc/hostname", "bind", FILES "/hostname", c->read_only };
+		(struct spec_bind){ "/etc/hostname", "bind", hostname, c->read_only };
 	if (p->m->n_dns || (p->vm->nic && p->vm->configure_nic))
 		binds[pod.n_binds++] = (struct spec_bind){ "/etc/resolv.conf", "bind",
 							   NETWORK_RESOLV_CONF, c->read_only };
@@ -651,12 +679,15 @@ podspec_container(const struct podspec *p, struct arena *a, size_t i, unsigned i
 					 storages) < 0)
 			return NULL;
 	/* As with a kubelet, the last one: the path may be in a volume. */
-	if (podspec_has_messages(p))
+	if (podspec_is_live(p))
 		binds[pod.n_binds++] =
 			(struct spec_bind){ c->message_path, "bind", message, false };
 	create = spec_container(a, &o);
 	if (!create || security_apply_process(p->m, c, a, create->oci->process) < 0)
 		return NULL;
+	/* That of the sandbox is the first pod's. */
+	if (p->number)
+		create->oci->hostname = (char *)(uintptr_t)p->m->hostname;
 	create->oci->linux->seccomp = c->seccomp.profile;
 	if (c->has_unmasked_proc)
 		create->oci->linux->n_maskedpaths = create->oci->linux->n_readonlypaths = 0;

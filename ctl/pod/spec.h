@@ -4,6 +4,7 @@
 
 #include "agent.pb-c.h"
 #include "ctl/image/image.h"
+#include "ctl/pod/job.h"
 #include "ctl/pod/manifest.h"
 #include "ctl/vm/vm.h"
 #include "lib/arena.h"
@@ -23,8 +24,13 @@ struct podspec {
 	/* the VM's directory, for records of requests; NULL: none are made */
 	const char *dir;
 	struct ttrpc_client *client;
-	/* the directory of podfiles_make() on the host */
+	/* the pod's directory on the host, of podfiles_make() or podfiles_make_further() */
 	const char *files;
+	/* number of the pod in its VM; those after the first have their files in "pod-NUMBER" */
+	unsigned int number;
+	/* pods of a Job, NULL: one pod; the end of its time, 0: none */
+	const struct podjob *job;
+	uint64_t job_deadline_ns;
 };
 
 /* An option --image NAME=PATH. */
@@ -49,6 +55,10 @@ int podspec_image_path(const struct podspec_image *options, size_t n, const char
 int podspec_open_images(struct manifest *m, const struct podspec_image *options, size_t n,
 			const char *dir, const char *arch, struct image *images, struct error *err);
 
+/* Completes the description of a further pod from that of the one before it. */
+int podspec_take_over(struct manifest *m, const struct manifest *former, const struct image *images,
+		      struct error *err);
+
 /* Completes a container's description: path of the root, command, variables, directory, user, stop
  * signal. */
 int podspec_apply_image(struct manifest *m, struct manifest_container *c, const struct image *image,
@@ -66,6 +76,10 @@ int podspec_sandbox(const struct podspec *p, struct error *err);
 /* Adds the kernel parameters of a pod, which as with other runtimes are those of its pause
  * container: it has the namespaces of the pod. Returns -1 if out of memory. */
 int podspec_set_sysctls(const struct manifest *m, struct arena *a, Grpc__Linux *linux);
+
+/* Returns whether host and guest see each other's changes of the pod's files: not in a copy on a
+ * disk. */
+bool podspec_is_live(const struct podspec *p);
 
 /* Creates and starts container i. `run` counts its starts. */
 int podspec_start(const struct podspec *p, size_t i, unsigned int run, struct error *err);

@@ -89,7 +89,9 @@ outlets_listen(struct outlets *o, struct error *err)
 	o->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (!outlet_address(o->dir, &un))
 		errno = ENAMETOOLONG;
-	else if (o->epoll >= 0 && o->timer >= 0 && o->listener >= 0 &&
+	/* The pods of a Job listen one after the other. */
+	else if ((unlink(un.sun_path) == 0 || errno == ENOENT) && o->epoll >= 0 && o->timer >= 0 &&
+		 o->listener >= 0 &&
 		 epoll_ctl(o->epoll, EPOLL_CTL_ADD, o->listener, &listener) == 0 &&
 		 epoll_ctl(o->epoll, EPOLL_CTL_ADD, o->timer, &timer) == 0 &&
 		 bind(o->listener, (struct sockaddr *)&un, sizeof(un)) == 0 &&

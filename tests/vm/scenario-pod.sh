@@ -274,6 +274,94 @@ side_by_side()
 	vmdir=$XDG_RUNTIME_DIR/tatami/site
 }
 
+# Pods that end by themselves, and what is known of them afterwards.
+ends()
+{
+	cat >"$work/$1.yaml" && ctl pod $(vm_options) $(images) --image "content=$work/kept" "$work/$1.yaml" || return 1
+	vms+=("$1")
+	ctl wait "$1" >"$work/$1.code" 2>"$work/$1.said"
+	cat "$work/$1.code" "$work/$1.said"
+}
+last_words()
+{
+	ends words <<-END || return 1
+	metadata: {name: words}
+	spec:
+	  restartPolicy: Never
+	  hostname: here
+	  subdomain: sub
+	  setHostnameAsFQDN: true
+	  securityContext:
+	    sysctls: [{name: net.core.somaxconn, value: "777"}, {name: kernel.msgmax, value: "65536"}]
+	  volumes: [{name: v, image: {reference: content}}]
+	  containers:
+	  - name: file
+	    image: busybox
+	    command: [sh, -c, 'cat /proc/sys/net/core/somaxconn /proc/sys/kernel/msgmax /v/file; hostname; touch /v/x; echo it was me >/dev/termination-log; exit 3']
+	    volumeMounts: [{name: v, mountPath: /v}]
+	  - name: log
+	    image: busybox
+	    command: [sh, -c, 'echo said on the way; exit 4']
+	    terminationMessagePolicy: FallbackToLogsOnError
+	  - name: user
+	    image: busybox
+	    command: [sh, -c, 'id -u >/tmp/words']
+	    terminationMessagePath: /tmp/words
+	    securityContext: {runAsUser: 1000}
+	END
+	is 3 cat "$work/words.code" &&
+		is $'words/file: it was me \nwords/log: said on the way \nwords/user: 1000 ' cat "$work/words.said" &&
+		ctl logs words/file | tee /dev/stderr | grep -c -x -e 777 -e 65536 -e kept -e here.sub.default.svc.cluster.local | grep -qx 4 &&
+		ctl logs words/file | grep -q 'Read-only file system' &&
+		ctl inspect words | grep -qF '"message": "it was me\n"'
+}
+deadline()
+{
+	ends late <<-END || return 1
+	metadata: {name: late}
+	spec:
+	  activeDeadlineSeconds: 20
+	  containers: [{name: c, image: busybox, command: [sh, -c, 'trap "echo ended >/dev/termination-log; exit 0" TERM; while :; do sleep 1; done']}]
+	END
+	is 124 cat "$work/late.code" &&
+		grep -q 'VM late: DeadlineExceeded: the pod was active for longer than 20 s' "$work/late.said" &&
+		grep -qx 'late/c: ended ' "$work/late.said"
+}
+# Each index has names and an empty directory of its own. The second fails once.
+indexes()
+{
+	mkdir -p "$work/made" && ends sum <<-END || return 1
+	kind: Job
+	metadata: {name: sum}
+	spec:
+	  completionMode: Indexed
+	  completions: 3
+	  backoffLimitPerIndex: 1
+	  template:
+	    spec:
+	      restartPolicy: Never
+	      volumes:
+	      - {name: made, hostPath: {path: $work/made}}
+	      - {name: empty, emptyDir: {}}
+	      - {name: names, downwardAPI: {items: [{path: name, fieldRef: {fieldPath: metadata.name}}]}}
+	      containers:
+	      - name: c
+	        image: busybox
+	        command:
+	        - sh
+	        - -c
+	        - |
+	          echo \$(hostname) \$(cat /names/name) \$(ls /empty) >>/made/all; touch /empty/file
+	          test \$(JOB_COMPLETION_INDEX) != 1 || test -e /made/second || { touch /made/second; exit 7; }
+	        volumeMounts:
+	        - {name: made, mountPath: /made}
+	        - {name: empty, mountPath: /empty}
+	        - {name: names, mountPath: /names}
+	END
+	is 0 cat "$work/sum.code" && is $'sum-0 sum-0\nsum-1 sum-1\nsum-1 sum-1\nsum-2 sum-2' cat "$work/made/all" &&
+		ctl pod --status sum | tr -d ' \n' | tee /dev/stderr | grep -q '"job":{"completions":3,"succeeded":3,"failed":1,'
+}
+
 port=$(free_port)
 second=$(free_port)
 if ok 'make a disk with nginx' make_disk && ok 'describe the pod' describe; then
@@ -308,6 +396,9 @@ if ok 'make a disk with nginx' make_disk && ok 'describe the pod' describe; then
 		ok 'a container is ended by its hook and restarted when its liveness probe fails' restarted
 		ok 'nginx still answers' served "$port"
 		ok 'stop runs the hook, and leaves nothing' ended
+		ok 'termination messages, kernel parameters, an image volume' last_words
+		ok 'a pod is ended at its deadline' deadline
+		ok 'the pods of an Indexed Job' indexes
 	fi
 fi
-rm -rf "$work/side" "$work/pod.ext4" "$work/disk.ext4" "$work/host" "$work/kept"
+rm -rf "$work/made" "$work/side" "$work/pod.ext4" "$work/disk.ext4" "$work/host" "$work/kept"

@@ -122,7 +122,8 @@ Test(manifest, all_examples)
 		  "Service front, spec.replicas, spec.selector, "
 		  "spec.template.spec.affinity, metadata.labels, spec.template.metadata.labels",
 		  NULL },
-		{ "job", "spec.backoffLimit", NULL },
+		{ "job", "", NULL },
+		{ "indexed-job", "spec.parallelism", NULL },
 		{ "hosts-and-dns", "", NULL },
 		{ "subdomain", "", NULL },
 		{ "image-volume", "", NULL },
