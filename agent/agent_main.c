@@ -39,6 +39,7 @@
 #include "lib/deadline.h"
 #include "lib/io.h"
 #include "lib/log_event.h"
+#include "lib/stack.h"
 #include "lib/version.h"
 
 #define CMDLINE_MAX 16384
@@ -120,7 +121,8 @@ agent_read_arguments(struct life *life, int argc, char **argv)
 	}
 }
 
-static void
+/* Not inlined: its buffer would stay on the stack while the agent runs. */
+__attribute__((noinline)) static void
 agent_read_config(struct config *config, const char *file)
 {
 	char text[CMDLINE_MAX];
@@ -149,6 +151,7 @@ agent_run(struct life *life, int init_fd, struct error *err)
 		return -1;
 	agent_log_stages(life);
 	debug_start(agent);
+	stack_release();
 	/* From here on only a signal, DestroySandbox or the loss of init ends the agent. */
 	return loop_run(agent->loop, err);
 }

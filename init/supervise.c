@@ -30,6 +30,7 @@
 #include "lib/initproto.h"
 #include "lib/io.h"
 #include "lib/log.h"
+#include "lib/stack.h"
 #include "lib/sys.h"
 
 /* Grace time of an agent that has asked `tatami supervise` for the end. */
@@ -91,6 +92,8 @@ supervise_run(const struct supervise_spec *spec, struct supervise_result *result
 	}
 	if (spec->started)
 		spec->started(spec->data);
+	/* The boot has used more of the stack than what follows. */
+	stack_release();
 	while (!s.is_done) {
 		supervise_wait_for_events(&s);
 		supervise_reap(&s);

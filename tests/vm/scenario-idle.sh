@@ -46,7 +46,7 @@ userland "$work/idle"
 mkdir -p "$work/idle/hostproc"
 if ok 'invalid kernel parameters cause only warnings' measure; then
 	ok 'init and agent run' grep -Eqx 'processes 1( [0-9]+)+' "$work/idle.txt"
-	ok 'init and agent take at most 2 MiB (PSS)' at_most pss 2048
+	ok 'init and agent take at most 1152 KiB (PSS)' at_most pss 1152
 	ok "no wakeups in $idle_seconds idle seconds" at_most wakeups 0
 	sed 's/^/# /' "$work/idle.txt"
 fi
