@@ -20,7 +20,8 @@ stack_release(void)
 	uintptr_t end = (here & ~(page - 1)) - page;
 	int saved = errno;
 
-	/* The end of the stack is not known. ENOMEM: some of the range is not mapped, the rest is released. */
+	/* The end of the stack is not known. ENOMEM: some of the range is not mapped; the rest is
+	 * released. */
 	(void)madvise((void *)(end - DEPTH_MAX), DEPTH_MAX, MADV_DONTNEED);
 	errno = saved;
 }
