@@ -21,3 +21,9 @@ area_network()
 	say 'bench: many interfaces and routes'
 	native_program bench-network
 }
+
+area_many()
+{
+	say 'bench: Check under load, and up to 1,000 containers'
+	native_program bench-load
+}

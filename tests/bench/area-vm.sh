@@ -15,6 +15,10 @@ vm_boot()
 		--kernel "$OUT/kernel/$kernel/vmlinuz" "$@" ${vm_agent[@]+"${vm_agent[@]}"} \
 		>/dev/null || { fail "the VM $vm did not boot"; vm=; return 1; }
 	address=$(sed -n 's/.*"address": "\(.*\)".*/\1/p' "$work/tatami/$vm/state.json")
+	# for the header: what runs a VM whose instructions are not counted
+	test "${2-}" = tcg ||
+		accelerator=$(sed -n 's/.*"accelerator": "\([a-z]*\)".*/\1/p' \
+			"$work/tatami/$vm/state.json")
 }
 
 vm_stop()

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 #
 # Functions for the areas of `make bench` (tests/bench/area-*.sh), sourced by tests/bench/run, which
-# sets $agent, $work, $raw, $kernel and $failed.
+# sets $agent, $bare, $work, $raw, $kernel and $failed.
 
 # fail WORDS: reports a failure; the run goes on and fails at its end.
 fail()
@@ -60,11 +60,8 @@ bench_bare()
 # bench_header: prints the lines that say what was measured, and on what
 bench_header()
 {
-	local accelerator=tcg
-	test ! -w /dev/kvm || accelerator=kvm
-	test -z "${SKIP_VM-}" || accelerator='none (SKIP_VM)'
 	printf '# kernel=%s guest-kernel=%s accelerator=%s processors=%s date=%s commit=%s\n' \
-		"$(uname -r)" "$kernel" "$accelerator" "$(nproc)" "$(date -u +%Y-%m-%dT%H:%MZ)" \
+		"$(uname -r)" "$kernel" "${accelerator:-none-used}" "$(nproc)" "$(date -u +%Y-%m-%dT%H:%MZ)" \
 		"$(scripts/version)"
 	printf '# agent=%s rounds=%s load=%s\n' \
 		"${AGENT:-tatami}" "$ROUNDS" "$(cut -d' ' -f1-3 /proc/loadavg)"
