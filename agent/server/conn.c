@@ -37,6 +37,7 @@ static void conn_frame_arrived(struct conn *conn, const struct frame_header *hea
 static void conn_give_back(struct conn *conn);
 static void conn_charge_reader(struct conn *conn);
 static void conn_update_deadline(struct conn *conn, unsigned int frames);
+static void conn_update_low_water(struct conn *conn);
 static void conn_frame_late(void *data);
 static void conn_read(struct conn *conn);
 static ssize_t conn_receive(struct conn *conn, size_t *direct);
@@ -207,6 +208,7 @@ conn_new(struct server *server, int fd, struct error *err)
 	conn->fd = fd;
 	conn->is_vsock =
 		getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_VSOCK;
+	conn->low_water = 1;
 	conn->begun_ns = monotonic_ns();
 	list_init(&conn->calls);
 	frame_reader_init(&conn->reader);
@@ -253,6 +255,7 @@ conn_take(struct conn *conn, const uint8_t *data, size_t n)
 	conn_charge_reader(conn);
 	conn_flush(conn);
 	conn_update_deadline(conn, frames);
+	conn_update_low_water(conn);
 }
 
 /* Returns whether the peer reads its replies. Replies wait for the end of a batch, unless there are
@@ -415,6 +418,36 @@ conn_update_deadline(struct conn *conn, unsigned int frames)
 	conn->timer = loop_timer(server->loop, ms, conn_frame_late, conn, &err);
 	if (!conn->timer)
 		conn_break(conn, err.msg);
+}
+
+/*
+ * On vsock the kernel has at most 4 KiB of a frame at a time, and would wake the agent for each of
+ * them. It waits for the rest of the frame, but not for more than SLOW_BYTES since the last
+ * progress: conn_update_deadline() has to see that. The runtime's connection has no deadline. The
+ * socket is read only on its events, after which epoll looks at it again: a lower mark cannot leave
+ * bytes unnoticed.
+ */
+static void
+conn_update_low_water(struct conn *conn)
+{
+	const struct frame_reader *reader = &conn->reader;
+	size_t missing = 1, most = SLOW_BYTES - conn->coming.bytes;
+	int mark;
+
+	if (!conn->is_vsock || conn->is_broken)
+		return;
+	if (conn == conn->server->runtime)
+		most = LOW_WATER_MAX;
+	if (reader->skip > 0)
+		missing = reader->skip;
+	else if (frame_reader_is_partial(reader) && reader->n_head == FRAME_HEADER_SIZE)
+		missing = reader->header.length - buf_len(&reader->payload);
+	mark = (int)(missing < most ? missing : most);
+	if (mark == conn->low_water)
+		return;
+	/* Cannot fail for a lower mark; without a higher one there are more events. */
+	if (setsockopt(conn->fd, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof(mark)) == 0)
+		conn->low_water = mark;
 }
 
 static void

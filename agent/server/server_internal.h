@@ -27,6 +27,9 @@
 #define READ_DIRECT (256u << 10)
 /* Largest read otherwise. */
 #define READ_SMALL (16u << 10)
+/* The most that the socket of the runtime collects before it is read. With half as much free in its
+ * buffer, vsock tells the peer that it may send more. */
+#define LOW_WATER_MAX (32u << 10)
 /* Time for one connection before the others have their turn. */
 #define TURN_NS 500000
 /* Time from the first byte of a frame to its whole header. */
@@ -143,4 +146,6 @@ struct conn {
 	size_t received;
 	/* Length of the last frame. */
 	size_t frame_size;
+	/* Number of bytes from which on the socket is readable. */
+	int low_water;
 };

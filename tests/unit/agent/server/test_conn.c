@@ -474,6 +474,72 @@ Test(conn, kept_bytes_are_limited)
 	buf_release(&out);
 }
 
+static int
+low_water(void)
+{
+	const struct conn *conn = list_entry(b.server->conns.next, struct conn, node);
+	socklen_t size = sizeof(int);
+	int mark = 0;
+
+	REQUIRE_EQ(getsockopt(conn->fd, SOL_SOCKET, SO_RCVLOWAT, &mark, &size), 0);
+	return mark;
+}
+
+static void
+send_part(const struct buf *out, size_t *at, size_t n)
+{
+	REQUIRE(client_send(&c, buf_head(out) + *at, n));
+	bench_settle(&b);
+	*at += n;
+}
+
+/* vsock collects the rest of a frame, but never more than the peer has to send in time. */
+Test(conn, low_water)
+{
+	static uint8_t data[100000];
+	struct buf out;
+	struct conn *conn;
+	size_t at = 0, n;
+
+	expect_check(99);
+	conn = list_entry(b.server->conns.next, struct conn, node);
+	buf_init(&out, 1u << 20);
+	put_write(&out, 1, data, sizeof(data));
+	n = buf_len(&out);
+	/* Another kind of socket would ignore it. */
+	send_part(&out, &at, n);
+	REQUIRE_EQ(low_water(), 1);
+	conn->is_vsock = true;
+	at = 0;
+	send_part(&out, &at, 5);
+	CHECK_EQ(low_water(), 1);
+	send_part(&out, &at, 5);
+	CHECK_EQ(low_water(), SLOW_BYTES);
+	send_part(&out, &at, 1000);
+	CHECK_EQ(low_water(), SLOW_BYTES - 1000);
+	send_part(&out, &at, SLOW_BYTES - 1000);
+	CHECK_EQ(low_water(), SLOW_BYTES);
+	b.server->runtime = conn;
+	send_part(&out, &at, 1);
+	CHECK_EQ(low_water(), LOW_WATER_MAX);
+	b.server->runtime = NULL;
+	send_part(&out, &at, n - at - 77);
+	CHECK_EQ(low_water(), 77);
+	send_part(&out, &at, 77);
+	CHECK_EQ(low_water(), 1);
+	/* Bytes that are skipped. */
+	frame_header_encode(&(struct frame_header){ .length = FRAME_PAYLOAD_MAX + 1, .stream = 3 },
+			    data);
+	REQUIRE(client_send(&c, data, FRAME_HEADER_SIZE));
+	REQUIRE(client_reply(&c, &r));
+	CHECK_EQ(r.code, ERROR_INVALID_ARGUMENT);
+	bench_settle(&b);
+	CHECK_EQ(low_water(), SLOW_BYTES);
+	for (size_t i = 0; i < b.n_kept; i++)
+		call_reply(b.writes[i]);
+	buf_release(&out);
+}
+
 /* ---- calls that wait ---- */
 
 Test(conn, replies_out_of_order)
