@@ -29,8 +29,8 @@ struct background {
 	bool removes;
 };
 
-/* Sets exit_code and error of the state as without finish(): the first exit code of a container that
- * is not 0, or the failure of the VM. */
+/* Sets exit_code and error of the state as without finish(): the first exit code of a container
+ * that is not 0, or the failure of the VM. */
 void background_finish(struct vm *vm, struct vm_state *state);
 
 /* Starts the monitor, which creates `dir`. Returns 0 once the VM is up, or -1 and err (EEXIST:

@@ -12,7 +12,8 @@
 
 struct podjob {
 	struct manifest_job spec;
-	/* completion index of the current pod; not Indexed: the number of pods that have succeeded */
+	/* completion index of the current pod; not Indexed: the number of pods that have
+	 * succeeded */
 	unsigned int index;
 	/* pods that have ended, and indexes that have failed for good */
 	unsigned int succeeded, failed, failed_indexes;

@@ -274,6 +274,11 @@ manifest_read_resources(struct manifest_reader *m, const struct field *container
 	    field_quantity(&m->r, &requests, "memory", 0, &memory) < 0 ||
 	    field_quantity(&m->r, &requests, "cpu", 3, &requested) < 0)
 		return -1;
+	if (field_quantity(&m->r, &limits, "ephemeral-storage", 0, &c->storage) < 0)
+		return -1;
+	c->requested_storage = c->storage;
+	if (field_quantity(&m->r, &requests, "ephemeral-storage", 0, &c->requested_storage) < 0)
+		return -1;
 	field_get(&limits, "cpu", &f);
 	if (f.node && (milli == 0 || milli > CPU_MILLI_MAX))
 		return field_wrong(&m->r, &f, "invalid number of processors");

@@ -189,6 +189,8 @@ struct manifest_container {
 	/* terminationMessagePath, and whether the end of the output may be the message */
 	const char *message_path;
 	bool has_message_of_log;
+	/* bytes of ephemeral-storage, only for references; 0: none */
+	uint64_t storage, requested_storage;
 };
 
 struct manifest_alias {

@@ -332,7 +332,13 @@ manifest_resource_ref(struct manifest_reader *m, const struct field *ref,
 		value = c->memory ? c->memory : m->guest->memory;
 	else if (strcmp(resource, "requests.memory") == 0)
 		value = c->requested_memory;
-	else {
+	else if (strcmp(resource, "requests.ephemeral-storage") == 0 ||
+		 (strcmp(resource, "limits.ephemeral-storage") == 0 && c->storage))
+		value = resource[0] == 'l' ? c->storage : c->requested_storage;
+	else if (strcmp(resource, "limits.ephemeral-storage") == 0) {
+		(void)field_wrong(&m->r, &f, "the container has no %.64s", resource);
+		return NULL;
+	} else {
 		(void)field_wrong(&m->r, &f, "\"%.64s\" is not supported", resource);
 		return NULL;
 	}

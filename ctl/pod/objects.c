@@ -30,7 +30,8 @@ static const struct {
 	{ "Job",
 	  { "template parallelism completions completionMode backoffLimit backoffLimitPerIndex "
 	    "maxFailedIndexes activeDeadlineSeconds",
-	    "ttlSecondsAfterFinished suspend selector manualSelector podReplacementPolicy managedBy",
+	    "ttlSecondsAfterFinished suspend selector manualSelector podReplacementPolicy "
+	    "managedBy",
 	    "podFailurePolicy successPolicy" } },
 };
 

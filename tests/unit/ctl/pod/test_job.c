@@ -133,18 +133,18 @@ Test(job, what_an_indexed_pod_gets)
 	struct error err = ERROR_INIT;
 
 	REQUIRE_OK(
-		read_job(
-			"completionMode: Indexed\n  completions: 3\n  parallelism: 3",
-			"restartPolicy: Never\n      " CONTAINER
-			", env: [{name: A, valueFrom: {fieldRef: {fieldPath: "
-			"\"metadata.annotations['batch.kubernetes.io/job-completion-index']\"}}}, "
-			"{name: L, valueFrom: {fieldRef: {fieldPath: "
-			"\"metadata.labels['batch.kubernetes.io/job-completion-index']\"}}}, "
-			"{name: J, valueFrom: {fieldRef: {fieldPath: "
-			"\"metadata.labels['job-name']\"}}}, "
-			"{name: X, valueFrom: {fieldRef: {fieldPath: \"metadata.labels['app']\"}}}, "
-			"{name: N, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]}]",
-			2, &err),
+		read_job("completionMode: Indexed\n  completions: 3\n  parallelism: 3",
+			 "restartPolicy: Never\n      " CONTAINER
+			 ", env: [{name: A, valueFrom: {fieldRef: {fieldPath: "
+			 "\"metadata.annotations['batch.kubernetes.io/job-completion-index']\"}}}, "
+			 "{name: L, valueFrom: {fieldRef: {fieldPath: "
+			 "\"metadata.labels['batch.kubernetes.io/job-completion-index']\"}}}, "
+			 "{name: J, valueFrom: {fieldRef: {fieldPath: "
+			 "\"metadata.labels['job-name']\"}}}, "
+			 "{name: X, valueFrom: {fieldRef: {fieldPath: "
+			 "\"metadata.labels['app']\"}}}, "
+			 "{name: N, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]}]",
+			 2, &err),
 		&err);
 	CHECK_EQ(m.job.completions, 3);
 	CHECK(m.job.is_indexed);

@@ -495,12 +495,13 @@ Test(manifest, kernel_parameters)
 	CHECK_EQ(r->oci->linux->n_sysctl, 0);
 	CHECK_EQ(r->oci->linux->n_maskedpaths, 0);
 	CHECK_EQ(r->oci->linux->n_readonlypaths, 0);
-	REQUIRE_OK(
-		parse(POD(CONTAINERS(
-			      ",\"securityContext\":{\"procMount\":\"Default\"}") ",\"securityContext\":{\"sysctls\":[{\"name\":"
-										  "\"net/ipv4/conf/eth0.1/forwarding\",\"value\":\"1\"}]}"),
-		      &err),
-		&err);
+	REQUIRE_OK(parse("metadata: {name: p}\nspec:\n"
+			 "  securityContext: {sysctls: [{name: net/ipv4/conf/eth0.1/forwarding, "
+			 "value: \"1\"}]}\n"
+			 "  containers: [{name: c, image: i, command: [x], "
+			 "securityContext: {procMount: Default}}]\n",
+			 &err),
+		   &err);
 	REQUIRE_EQ(podspec_set_sysctls(&m, &a, &linux), 0);
 	CHECK_STR(m.sysctls[0].name, "net.ipv4.conf.eth0/1.forwarding");
 	CHECK_NE(request_of(&a, 0)->oci->linux->n_maskedpaths, 0);
@@ -638,6 +639,38 @@ mounted_at(const Grpc__CreateContainerRequest *r, const char *path)
 	return "";
 }
 
+Test(manifest, ephemeral_storage)
+{
+	struct error err = ERROR_INIT;
+
+	REQUIRE_OK(parse("metadata: {name: p}\nspec:\n  containers:\n  - name: c\n    image: i\n"
+			 "    resources: {limits: {ephemeral-storage: 2Gi}}\n    env:\n"
+			 "    - {name: L, valueFrom: {resourceFieldRef: "
+			 "{resource: limits.ephemeral-storage, divisor: 1Mi}}}\n"
+			 "    - {name: R, valueFrom: {resourceFieldRef: "
+			 "{resource: requests.ephemeral-storage}}}\n",
+			 &err),
+		   &err);
+	CHECK_STR(env_of(0, "L"), "2048");
+	CHECK_STR(env_of(0, "R"), "2147483648", "that of the limit");
+}
+
+/* What a probe has that says nothing else. */
+Test(manifest, defaults_of_probes)
+{
+	const struct manifest_probe *p = &m.containers[0].liveness;
+	struct error err = ERROR_INIT;
+
+	REQUIRE_OK(parse(POD(CONTAINERS(",\"livenessProbe\":{\"tcpSocket\":{\"port\":1}}")), &err),
+		   &err);
+	CHECK_EQ(p->delay_s, 0);
+	CHECK_EQ(p->period_s, 10);
+	CHECK_EQ(p->timeout_s, 1);
+	CHECK_EQ(p->successes, 1);
+	CHECK_EQ(p->failures, 3);
+	CHECK_EQ(p->grace_s, -1);
+}
+
 /* The name of a pod may be longer than that of a host. */
 Test(manifest, long_names)
 {
@@ -675,6 +708,38 @@ Test(manifest, image_volumes)
 		CHECK_STR(mount->options[3], "noexec");
 	}
 	CHECK(is_checked);
+	arena_release(&a);
+}
+
+/* Files, empty directories and names of one pod of a Job are not those of the next. */
+Test(manifest, further_pods)
+{
+	static struct vm_options vm;
+	struct podspec p = { .m = &m, .vm = &vm, .number = 2 };
+	const Grpc__CreateContainerRequest *r;
+	struct arena a;
+
+	arena_init(&a, 4u << 20);
+	read_valid("init-containers");
+	for (size_t k = 0; k < m.n_containers; k++)
+		vm.shares[k] = (struct vm_share){ .kind = SHARE_9P, .tag = "t" };
+	r = podspec_container(&p, &a, 2, 0);
+	REQUIRE_NE(r, NULL);
+	CHECK_HAS(mounted_at(r, "/srv"), "/rootfs/local/work-2");
+	CHECK_HAS(mounted_at(r, "/etc/hosts"), "/kubelet/pod-2/hosts");
+	CHECK_HAS(mounted_at(r, "/dev/termination-log"), "/kubelet/pod-2/message-");
+	CHECK_STR(r->oci->hostname, m.hostname);
+	read_valid("configmap-volume");
+	vm.shares[0] = (struct vm_share){ .kind = SHARE_9P, .tag = "t" };
+	r = podspec_container(&p, &a, 0, 0);
+	REQUIRE_NE(r, NULL);
+	CHECK_HAS(mounted_at(r, "/etc/app"), "/kubelet/pod-2/volume-all");
+	CHECK_HAS(mounted_at(r, "/etc/motd"), "/kubelet/pod-2/volume-all/..2025");
+	/* A copy on a disk has no messages. */
+	vm.shares[1].is_copied = true;
+	r = podspec_container(&p, &a, 0, 0);
+	REQUIRE_NE(r, NULL);
+	CHECK_STR(mounted_at(r, "/dev/termination-log"), "");
 	arena_release(&a);
 }
 
@@ -1008,6 +1073,9 @@ Test(manifest, invalid)
 		  "type: \"None\": expected Unconfined, RuntimeDefault or Localhost" },
 		{ POD(CONTAINERS(",\"imagePullPolicy\":\"Sometimes\"")),
 		  "imagePullPolicy: \"Sometimes\": expected IfNotPresent, Always or Never" },
+		{ POD(CONTAINERS(",\"env\":[{\"name\":\"A\",\"valueFrom\":{\"resourceFieldRef\":"
+				 "{\"resource\":\"limits.ephemeral-storage\"}}}]")),
+		  "resourceFieldRef.resource: the container has no limits.ephemeral-storage" },
 		{ POD(CONTAINERS(",\"terminationMessagePath\":\"log\"")),
 		  "containers[0].terminationMessagePath: must be an absolute path without .." },
 		{ POD(CONTAINERS(",\"terminationMessagePolicy\":\"Log\"")),
