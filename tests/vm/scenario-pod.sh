@@ -312,8 +312,8 @@ last_words()
 	is 3 cat "$work/words.code" &&
 		is $'words/file: it was me \nwords/log: said on the way \nwords/user: 1000 ' cat "$work/words.said" &&
 		ctl logs words/file | tee /dev/stderr | grep -c -x -e 777 -e 65536 -e kept -e here.sub.default.svc.cluster.local | grep -qx 4 &&
-		ctl logs words/file | grep -q 'Read-only file system' &&
-		ctl inspect words | grep -qF '"message": "it was me\n"'
+		ctl logs words/file 2>&1 | grep 'Read-only file system' >/dev/null &&
+		ctl inspect words | grep -F '"message": "it was me\n"' >/dev/null
 }
 deadline()
 {
@@ -359,7 +359,7 @@ indexes()
 	        - {name: names, mountPath: /names}
 	END
 	is 0 cat "$work/sum.code" && is $'sum-0 sum-0\nsum-1 sum-1\nsum-1 sum-1\nsum-2 sum-2' cat "$work/made/all" &&
-		ctl pod --status sum | tr -d ' \n' | tee /dev/stderr | grep -q '"job":{"completions":3,"succeeded":3,"failed":1,'
+		ctl pod --status sum | tr -d ' \n' | tee /dev/stderr | grep -q '"job":{"completions":3,"succeeded":3,"failed":1}'
 }
 
 port=$(free_port)

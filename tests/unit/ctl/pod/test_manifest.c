@@ -655,7 +655,7 @@ Test(manifest, ephemeral_storage)
 	CHECK_STR(env_of(0, "R"), "2147483648", "that of the limit");
 }
 
-/* What a probe has that says nothing else. */
+/* Defaults are those of the API server. */
 Test(manifest, defaults_of_probes)
 {
 	const struct manifest_probe *p = &m.containers[0].liveness;
