@@ -4,5 +4,5 @@
 
 /* Returns to the kernel the pages of the stack below the caller's frame, which earlier and deeper
  * calls have left behind. Only on the stack of a process, not on that of a thread or a coroutine:
- * nothing else may be mapped within 256 KiB below it, which the kernel's guard gap ensures there. */
+ * nothing else may be mapped within 256 KiB below it, which the guard gap of the kernel ensures. */
 void stack_release(void);
