@@ -170,6 +170,17 @@ vm_start_watcher(struct vm *vm, bool is_foreground, struct error *err)
 	return vm->watcher < 0 ? -1 : 0;
 }
 
+/* Writes the path of the file vmlinux next to a kernel. Returns whether it is there. */
+static bool
+vm_has_vmlinux(const char *kernel, char out[static PATH_MAX])
+{
+	const char *slash = strrchr(kernel, '/');
+	int n = slash ? (int)(slash + 1 - kernel) : 0;
+
+	return snprintf(out, PATH_MAX, "%.*svmlinux", n, kernel) < PATH_MAX &&
+	       access(out, R_OK) == 0;
+}
+
 /* Prints how gdb is attached to the VM, which waits for it. */
 static void
 vm_print_gdb(const struct vm *vm, const struct vm_options *o)
@@ -187,7 +198,8 @@ vm_print_gdb(const struct vm *vm, const struct vm_options *o)
 	if (fd >= 0 && pread(fd, head, sizeof(head), 0) == sizeof(head) &&
 	    memcmp(head, "\177ELF", sizeof(head)) == 0)
 		argv_add(&a, "%s", o->kernel);
-	else if (find_guest_file("vmlinux", vmlinux, sizeof(vmlinux), &ignored) == 0)
+	else if (vm_has_vmlinux(o->kernel, vmlinux) ||
+		 find_guest_file("vmlinux", vmlinux, sizeof(vmlinux), &ignored) == 0)
 		argv_add(&a, "%s", vmlinux);
 	(void)fprintf(stderr, "tatamictl: the VM waits for gdb, and `continue` in it:\n");
 	(void)fflush(stderr);

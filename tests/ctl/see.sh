@@ -195,6 +195,11 @@ gdb()
 {
 	run --gdb -- true 2>"$scratch/err" || { cat "$scratch/err"; return 1; }
 	grep -qE "^gdb -ex 'target remote /tmp/tatami-[A-Za-z0-9]+/gdb.sock'" "$scratch/err" || { cat "$scratch/err"; return 1; }
+	# the symbols of the kernel that is booted, not of another next to tatamictl
+	: >"$scratch/vmlinux"
+	run --gdb -- true 2>"$scratch/err" && grep -qE "gdb.sock' $scratch/vmlinux$" "$scratch/err" ||
+		{ cat "$scratch/err"; return 1; }
+	rm "$scratch/vmlinux"
 	nothing_left
 }
 passes '--gdb prints how gdb is attached' gdb
