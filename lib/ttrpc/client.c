@@ -314,6 +314,33 @@ client_frame_ready(struct ttrpc_client *client)
 	client_settle(client, at, reply, &failure);
 }
 
+/* Puts the text of a Status on one line: kata-agent's has a line for each cause, and the stack. */
+static void
+client_fold(const char *text, char *out, size_t size)
+{
+	static const char stack[] = "Stack backtrace:", causes[] = "Caused by:";
+	size_t n = 0;
+
+	while (*text && n + 3 < size) {
+		if (*text != '\n') {
+			out[n++] = *text++;
+			continue;
+		}
+		text += strspn(text, "\n ");
+		if (strncmp(text, stack, strlen(stack)) == 0)
+			break;
+		if (strncmp(text, causes, strlen(causes)) == 0) {
+			text += strlen(causes);
+			text += strspn(text, "\n ");
+		}
+		if (n && *text) {
+			out[n++] = ':';
+			out[n++] = ' ';
+		}
+	}
+	out[n] = '\0';
+}
+
 /* Returns the reply in the payload of a response, or NULL and the failure in it. */
 static ProtobufCMessage *
 client_open_response(const struct pending *p, const struct buf *payload, struct error *failure)
@@ -331,8 +358,10 @@ client_open_response(const struct pending *p, const struct buf *payload, struct 
 		return NULL;
 	}
 	if (response->status && response->status->code != 0) {
-		error_set(failure, (enum error_code)response->status->code, "%s",
-			  response->status->message);
+		char text[ERROR_MSG_MAX];
+
+		client_fold(response->status->message, text, sizeof(text));
+		error_set(failure, (enum error_code)response->status->code, "%s", text);
 	} else {
 		reply = pbcheck_unpack(p->output, response->payload.data, response->payload.len,
 				       &message, NULL, failure);

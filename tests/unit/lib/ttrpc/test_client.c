@@ -308,6 +308,27 @@ Test(client, bad_answers)
 	}
 }
 
+/* The text of an error is one line, without the stack of the agent. */
+Test(client, error_of_many_lines)
+{
+	static const char text[] = "mount watch directory\n\nCaused by:\n    0: source\n    1: gone"
+				   "\n\nStack backtrace:\n   0: <unknown>";
+	char payload[sizeof(text) + 5] = { 0x0a, sizeof(text) + 3, 0x08, 5, 0x12 };
+	uint32_t call = start_wait_process("a", NULL, NULL);
+	struct error err = ERROR_INIT;
+	struct buf out;
+
+	payload[5] = sizeof(text) - 1;
+	memcpy(payload + 6, text, sizeof(text) - 1);
+	buf_init(&out, 4096);
+	append_frame(&out, call, FRAME_RESPONSE, payload, sizeof(payload));
+	put(&out);
+	buf_release(&out);
+	CHECK_EQ(ttrpc_client_wait(client, call, 5000, NULL, &err), -1);
+	CHECK_EQ(err.code, ERROR_NOT_FOUND);
+	CHECK_STR(err.msg, "mount watch directory: 0: source: 1: gone");
+}
+
 Test(client, empty_answer_is_success)
 {
 	uint32_t call = start_wait_process("a", NULL, NULL);
