@@ -28,18 +28,26 @@ static int cgroup_make_attach_devices(const struct cgroup_spec *c, const struct 
 static int cgroup_make_limit(int fd, const struct cgroup_spec *c, struct error *err);
 
 int
+cgroup_announce(struct worker *w, const struct roots *roots, const char *path, struct error *err)
+{
+	const struct undo undo = { .kind = &undo_cgroup, .fd = roots->cgroup, .name = path };
+
+	if (roots->cgroup < 0)
+		return 0;
+	/* The undo would remove a cgroup that is used by another container. */
+	if (cgroup_is_populated(roots->cgroup, path))
+		return error_set(err, ERROR_ALREADY_EXISTS,
+				 "linux.cgroupsPath: cgroup %s is in use", path);
+	return worker_announce(w, &undo, err) < 0 ? -1 : 0;
+}
+
+int
 cgroup_make(struct worker *w, const struct cgroup_spec *c, struct cgroup_made *made,
 	    struct error *err)
 {
-	const struct undo undo = { .kind = &undo_cgroup, .fd = c->roots->cgroup, .name = c->path };
-
 	if (c->roots->cgroup < 0)
 		return 0;
-	/* The undo would remove a cgroup that is used by another container. */
-	if (cgroup_is_populated(c->roots->cgroup, c->path))
-		return error_set(err, ERROR_ALREADY_EXISTS,
-				 "linux.cgroupsPath: cgroup %s is in use", c->path);
-	if (worker_step(w, &undo, err) < 0)
+	if (worker_settle(w, err) < 0)
 		return -1;
 	made->fd = cgroup_create(c->roots->cgroup, c->path, err);
 	if (made->fd < 0)

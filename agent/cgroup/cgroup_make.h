@@ -45,7 +45,12 @@ struct cgroup_made {
 
 #define CGROUP_MADE_NONE ((struct cgroup_made){ .fd = -1, .events = -1, .loaded = { .fd = -1 } })
 
-/* Makes the cgroup with limits and device rules. Journals its steps. Returns 0, or -1 and err; the
+/* Announces that the cgroup at `path` will be made; refuses one that is in use. Returns 0, or -1
+ * and err. */
+int cgroup_announce(struct worker *w, const struct roots *roots, const char *path,
+		    struct error *err);
+
+/* Makes the announced cgroup with limits and device rules. Returns 0, or -1 and err; the
  * caller calls cgroup_made_release() in both cases. Leaves *made, which must be CGROUP_MADE_NONE,
  * unchanged if the guest has no cgroups. */
 int cgroup_make(struct worker *w, const struct cgroup_spec *c, struct cgroup_made *made,

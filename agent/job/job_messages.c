@@ -112,13 +112,13 @@ messages_take_and_close(struct job *job, size_t n, int *fds, size_t n_fds)
 }
 
 static void
-messages_take_taken(struct job *job, const struct job_message *m)
+messages_take_taken(struct job *job, const struct job_wire_head *head, const struct job_message *m)
 {
 	struct job_wire_taken taken = { 0 };
 
 	if (m->size == sizeof(taken))
 		memcpy(&taken, m->payload, sizeof(taken));
-	journal_taken(&job->journal, m->size == sizeof(taken), taken.dev, taken.ino);
+	journal_taken(&job->journal, head->type, m->size == sizeof(taken), taken.dev, taken.ino);
 }
 
 /* Handles one message. Returns false if it is the result. */
@@ -130,7 +130,7 @@ messages_take(struct job *job, const struct job_wire_head *head, struct job_mess
 		messages_take_step(job, head, m);
 		return true;
 	case JOB_WIRE_TAKEN:
-		messages_take_taken(job, m);
+		messages_take_taken(job, head, m);
 		return true;
 	case JOB_WIRE_MESSAGE:
 		messages_take_own(job, head, m);

@@ -61,16 +61,16 @@ journal_add(struct journal *j, const struct step *step, size_t len)
 }
 
 void
-journal_taken(struct journal *j, bool taken, dev_t dev, ino_t ino)
+journal_taken(struct journal *j, size_t n, bool taken, dev_t dev, ino_t ino)
 {
-	struct step *last;
+	struct step *step;
 
-	if (j->n == 0)
+	if (n >= j->n)
 		return;
-	last = &j->steps[j->n - 1];
-	last->result = taken ? STEP_TAKEN : STEP_NOT_TAKEN;
-	last->dev = dev;
-	last->ino = ino;
+	step = &j->steps[n];
+	step->result = taken ? STEP_TAKEN : STEP_NOT_TAKEN;
+	step->dev = dev;
+	step->ino = ino;
 }
 
 size_t

@@ -25,8 +25,8 @@ void journal_release(struct journal *j);
  * and errno (ENOMEM, ENOSPC when full) with the fd closed. */
 int journal_add(struct journal *j, const struct step *step, size_t len);
 
-/* Records the outcome of the last step. */
-void journal_taken(struct journal *j, bool taken, dev_t dev, ino_t ino);
+/* Records the outcome of step number `n`, if there is one. */
+void journal_taken(struct journal *j, size_t n, bool taken, dev_t dev, ino_t ino);
 
 /* Gets the fds that an undo worker needs; fds has room for JOURNAL_STEPS_MAX. Returns their
  * number. */

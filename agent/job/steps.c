@@ -27,24 +27,54 @@ steps_announce(struct worker *w, const struct undo_kind *kind, int dirfd, const 
 	return worker_step(w, &undo, err);
 }
 
+/* Creates a directory whose step is in the journal, and reports the outcome. Returns 1 if created,
+ * 0 if it existed, -1 and err. */
+static int
+steps_mkdir(struct worker *w, int step, int dirfd, const char *name, mode_t mode, struct stat *st,
+	    struct error *err)
+{
+	if (mkdirat(dirfd, name, mode) < 0) {
+		if (errno != EEXIST)
+			return error_sys(err, "failed to create directory %s", name);
+		return worker_step_taken(w, step, NULL, err);
+	}
+	if (fstatat(dirfd, name, st, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_sys(err, "failed to stat directory %s", name);
+	return worker_step_taken(w, step, st, err) < 0 ? -1 : 1;
+}
+
 int
 worker_mkdir(struct worker *w, int dirfd, const char *name, mode_t mode, struct stat *made,
 	     struct error *err)
 {
+	int step = worker_announce_mkdir(w, dirfd, name, err), result;
 	struct stat st;
 
-	if (steps_announce(w, &undo_rmdir, dirfd, name, err) < 0)
+	if (step < 0 || worker_settle(w, err) < 0)
 		return -1;
-	if (mkdirat(dirfd, name, mode) < 0) {
-		if (errno != EEXIST)
-			return error_sys(err, "failed to create directory %s", name);
-		return worker_taken(w, NULL, err);
-	}
-	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return error_sys(err, "failed to stat directory %s", name);
-	if (made)
+	result = steps_mkdir(w, step, dirfd, name, mode, &st, err);
+	if (result > 0 && made)
 		*made = st;
-	return worker_taken(w, &st, err) < 0 ? -1 : 1;
+	return result;
+}
+
+int
+worker_announce_mkdir(struct worker *w, int dirfd, const char *name, struct error *err)
+{
+	const struct undo undo = { .kind = &undo_rmdir, .fd = dirfd, .name = name };
+
+	return worker_announce(w, &undo, err);
+}
+
+int
+worker_mkdir_announced(struct worker *w, int step, int dirfd, const char *name, mode_t mode,
+		       struct error *err)
+{
+	struct stat st;
+
+	if (worker_settle(w, err) < 0)
+		return -1;
+	return steps_mkdir(w, step, dirfd, name, mode, &st, err);
 }
 
 int

@@ -22,6 +22,14 @@ extern const struct undo_kind undo_kill;
 int worker_mkdir(struct worker *w, int dirfd, const char *name, mode_t mode, struct stat *made,
 		 struct error *err);
 
+/* Announces the creation of the directory `name` in dirfd, without waiting. Returns the number of
+ * the step, or -1 and err. */
+int worker_announce_mkdir(struct worker *w, int dirfd, const char *name, struct error *err);
+
+/* Does what worker_mkdir() does, for an announced step. */
+int worker_mkdir_announced(struct worker *w, int step, int dirfd, const char *name, mode_t mode,
+			   struct error *err);
+
 /* Creates the file `name` in dirfd, which must not exist; announced first. Returns its fd, open for
  * writing. EEXIST is reported as ERROR_ALREADY_EXISTS. */
 int worker_create(struct worker *w, int dirfd, const char *name, mode_t mode, struct stat *made,

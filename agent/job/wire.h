@@ -14,7 +14,8 @@ enum job_wire {
 	/* worker -> agent; those marked * are answered as `reply` says */
 	/* *type: the kind's index in jobs.kinds; pid: the id; its fd; payload: the name */
 	JOB_WIRE_STEP = 1,
-	/* payload: struct job_wire_taken, or nothing: the last step was not taken */
+	/* type: the number of the step; payload: struct job_wire_taken, or nothing: it was not
+	 * taken */
 	JOB_WIRE_TAKEN,
 	/* *type: the job's own; payload and fds unchanged */
 	JOB_WIRE_MESSAGE,
@@ -57,7 +58,7 @@ _Static_assert(sizeof(struct job_wire_head) % _Alignof(max_align_t) == 0,
 #define JOURNAL_STEPS_MAX 80
 #define JOURNAL_NAME_MAX  4096
 
-/* Identifies what the last step has created. */
+/* Identifies what a step has created. */
 struct job_wire_taken {
 	uint64_t dev, ino;
 };

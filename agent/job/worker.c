@@ -26,6 +26,8 @@ struct worker {
 	const struct undo_kind *const *kinds;
 	/* Number of steps journalled, counted as the agent does. */
 	size_t steps;
+	/* Announcements whose answers have not been received. They precede all later answers. */
+	size_t unanswered;
 };
 
 /* Sends head and payload as one message. */
@@ -67,6 +69,38 @@ worker_wait_for(struct worker *w, enum job_wire kind, struct error *err)
 }
 
 int
+worker_settle(struct worker *w, struct error *err)
+{
+	struct error why = ERROR_INIT;
+
+	/* All answers are received, so that none is taken for that of a later message. */
+	for (; w->unanswered > 0; w->unanswered--) {
+		struct error answer = ERROR_INIT;
+
+		if (worker_wait_for(w, JOB_WIRE_ACK, &answer) < 0 && why.code == ERROR_OK)
+			why = answer;
+	}
+	if (why.code == ERROR_OK)
+		return 0;
+	*err = why;
+	return -1;
+}
+
+/* Blocks until the agent has answered the last message. Returns 0, or -1 and the error of that or
+ * of an announcement before it. */
+static int
+worker_wait_ack(struct worker *w, struct error *err)
+{
+	struct error answer = ERROR_INIT;
+	int settled = worker_settle(w, err);
+
+	if (worker_wait_for(w, JOB_WIRE_ACK, &answer) == 0 || settled < 0)
+		return settled;
+	*err = answer;
+	return -1;
+}
+
+int
 worker_fd(const struct worker *w)
 {
 	return w->sock;
@@ -84,6 +118,12 @@ worker_has_room(const struct worker *w, struct error *err)
 int
 worker_step(struct worker *w, const struct undo *undo, struct error *err)
 {
+	return worker_announce(w, undo, err) < 0 || worker_settle(w, err) < 0 ? -1 : 0;
+}
+
+int
+worker_announce(struct worker *w, const struct undo *undo, struct error *err)
+{
 	struct job_wire_head head = { .kind = JOB_WIRE_STEP,
 				      .pid = undo->id,
 				      .reply = JOB_REPLY_NOW };
@@ -98,17 +138,22 @@ worker_step(struct worker *w, const struct undo *undo, struct error *err)
 				 undo->name);
 	if (worker_has_room(w, err) < 0)
 		return -1;
-	if (worker_send_wire(w, &head, undo->name, len, &undo->fd, 1, err) < 0 ||
-	    worker_wait_for(w, JOB_WIRE_ACK, err) < 0)
+	if (worker_send_wire(w, &head, undo->name, len, &undo->fd, 1, err) < 0)
 		return -1;
-	w->steps++;
-	return 0;
+	w->unanswered++;
+	return (int)w->steps++;
 }
 
 int
 worker_taken(struct worker *w, const struct stat *made, struct error *err)
 {
-	struct job_wire_head head = { .kind = JOB_WIRE_TAKEN };
+	return worker_step_taken(w, (int)w->steps - 1, made, err);
+}
+
+int
+worker_step_taken(struct worker *w, int step, const struct stat *made, struct error *err)
+{
+	struct job_wire_head head = { .kind = JOB_WIRE_TAKEN, .type = (uint32_t)step };
 	struct job_wire_taken taken = { 0 };
 
 	if (made) {
@@ -140,7 +185,7 @@ worker_send(struct worker *w, uint32_t type, const void *payload, size_t size, c
 	if (worker_send_message(w, type, wait ? JOB_REPLY_NOW : JOB_REPLY_NONE, payload, size, fds,
 				n_fds, err) < 0)
 		return -1;
-	return wait ? worker_wait_for(w, JOB_WIRE_ACK, err) : 0;
+	return wait ? worker_wait_ack(w, err) : 0;
 }
 
 int
@@ -178,7 +223,7 @@ worker_process(struct worker *w, pid_t pid, int pidfd, struct error *err)
 
 	if (worker_has_room(w, err) < 0 ||
 	    worker_send_wire(w, &head, NULL, 0, fds, ARRAY_LEN(fds), err) < 0 ||
-	    worker_wait_for(w, JOB_WIRE_ACK, err) < 0)
+	    worker_wait_ack(w, err) < 0)
 		return -1;
 	w->steps++;
 	return 0;

@@ -75,9 +75,20 @@ struct undo {
  * only: may block. */
 int worker_step(struct worker *w, const struct undo *undo, struct error *err);
 
+/* Announces a step without waiting. The step may be taken after worker_settle(); several steps that
+ * are announced together cost one answer's time. Returns the number of the step, or -1 and err. */
+int worker_announce(struct worker *w, const struct undo *undo, struct error *err);
+
+/* Returns when the agent has all announced steps in its journal: 0, or -1 and err if it refused.
+ * Worker only: may block. */
+int worker_settle(struct worker *w, struct error *err);
+
 /* Reports the outcome of the last announced undo_rmdir or undo_unlink: `made` is what was created,
  * NULL if the name existed already. */
 int worker_taken(struct worker *w, const struct stat *made, struct error *err);
+
+/* Does the same for the step of this number; NULL also if it will not be taken. */
+int worker_step_taken(struct worker *w, int step, const struct stat *made, struct error *err);
 
 /* ---- messages ---- */
 

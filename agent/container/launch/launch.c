@@ -4,7 +4,9 @@
 #include "agent/container/launch/launch.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,11 +28,21 @@
 #include "lib/sys.h"
 #include "lib/wipe.h"
 
+/* The steps for the bundle's directories, by number; -1: not announced, or their outcome was
+ * reported. */
+struct launch_steps {
+	int bundle, root;
+};
+
 static int launch_make_cgroup(struct worker *w, const struct launch *l, int *out,
 			      struct error *err);
 static uid_t launch_cgroup_owner(const Grpc__Spec *spec);
 static int launch_send_cgroup(struct worker *w, const struct cgroup_made *made, struct error *err);
-static int launch_make_bundle(struct worker *w, const struct launch *l, struct error *err);
+static int launch_announce(struct worker *w, const struct launch *l, struct launch_steps *steps,
+			   struct error *err);
+static int launch_make_bundle(struct worker *w, const struct launch *l, struct launch_steps *steps,
+			      struct error *err);
+static void launch_retract(struct worker *w, const struct launch_steps *steps);
 static int launch_plan_last_fork(const struct launch *l, struct ns_plan *ns, int cgroup_fd,
 				 struct container_init *e, struct wipe *wipe, struct procfs *procfs,
 				 struct error *err);
@@ -59,6 +71,7 @@ container_launch(struct worker *w, const struct launch *l, struct error *err)
 	/* Used by the entry, with a user namespace. */
 	struct ns_maps maps;
 	struct container_init entry;
+	struct launch_steps steps = { -1, -1 };
 	int result = -1;
 
 	if (device_entries_apply(w, l, err) < 0 ||
@@ -66,7 +79,7 @@ container_launch(struct worker *w, const struct launch *l, struct error *err)
 		return -1;
 	hook_stage_init(&hooks, l);
 	entry.hooks = &hooks;
-	if (ns_plan_make(l, &ns, err) < 0)
+	if (ns_plan_make(l, &ns, err) < 0 || launch_announce(w, l, &steps, err) < 0)
 		goto out;
 	entry.ns = &ns;
 	entry.user = ns.user;
@@ -78,8 +91,8 @@ container_launch(struct worker *w, const struct launch *l, struct error *err)
 	child_caps(w, &entry, true);
 	for (int i = 0; i < 3; i++)
 		entry.stdio[i] = l->stdio[i];
-	if (launch_make_cgroup(w, l, &cgroup_fd, err) < 0 || launch_make_bundle(w, l, err) < 0 ||
-	    hook_stage_open(w, &hooks, err) < 0)
+	if (launch_make_cgroup(w, l, &cgroup_fd, err) < 0 ||
+	    launch_make_bundle(w, l, &steps, err) < 0 || hook_stage_open(w, &hooks, err) < 0)
 		goto out;
 	if (launch_plan_last_fork(l, &ns, cgroup_fd, &entry, &wipe, &procfs, err) < 0 ||
 	    rootfs_plan(l, &ns, &procfs, &rootfs, err) < 0)
@@ -90,6 +103,7 @@ container_launch(struct worker *w, const struct launch *l, struct error *err)
 	result = launch_run_child(w, l, &entry, cgroup_fd, &child, &maps, err);
 out:
 	child_end(&child, result < 0);
+	launch_retract(w, &steps);
 	if (result < 0)
 		hook_stage_fail(w, &hooks);
 	hook_stage_close(&hooks);
@@ -160,19 +174,56 @@ launch_send_cgroup(struct worker *w, const struct cgroup_made *made, struct erro
 			     made->events >= 0, err);
 }
 
+/* Announces the cgroup and the bundle's directories together, so that the worker waits once, and
+ * has something else to do meanwhile. No container can rename a directory of the agent's tmpfs. */
+static int
+launch_announce(struct worker *w, const struct launch *l, struct launch_steps *steps,
+		struct error *err)
+{
+	char root[NAME_MAX + sizeof("/rootfs")];
+
+	if (cgroup_announce(w, l->roots, l->cgroup_path, err) < 0)
+		return -1;
+	if (snprintf(root, sizeof(root), "%s/rootfs", l->id) >= (int)sizeof(root))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "container id %.64s... is too long",
+				 l->id);
+	steps->bundle = worker_announce_mkdir(w, l->roots->run, l->id, err);
+	if (steps->bundle >= 0)
+		steps->root = worker_announce_mkdir(w, l->roots->run, root, err);
+	return steps->root < 0 ? -1 : 0;
+}
+
+/* Reports the steps that the launch has failed to reach: a directory that a storage has made is
+ * not removed. */
+static void
+launch_retract(struct worker *w, const struct launch_steps *steps)
+{
+	struct error ignored = ERROR_INIT;
+
+	if (steps->bundle >= 0)
+		(void)worker_step_taken(w, steps->bundle, NULL, &ignored);
+	if (steps->root >= 0)
+		(void)worker_step_taken(w, steps->root, NULL, &ignored);
+}
+
 /* Makes the bundle directory, on the agent's tmpfs, and the mount point of the root in it. A
  * storage may have made them already. */
 static int
-launch_make_bundle(struct worker *w, const struct launch *l, struct error *err)
+launch_make_bundle(struct worker *w, const struct launch *l, struct launch_steps *steps,
+		   struct error *err)
 {
 	auto_close int dir = -1;
+	int step = steps->bundle;
 
-	if (worker_mkdir(w, l->roots->run, l->id, 0711, NULL, err) < 0)
+	steps->bundle = -1;
+	if (worker_mkdir_announced(w, step, l->roots->run, l->id, 0711, err) < 0)
 		return error_wrap(err, "failed to create bundle %s", l->bundle);
 	dir = openat(l->roots->run, l->id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0)
 		return error_sys(err, "failed to open bundle %s", l->bundle);
-	if (worker_mkdir(w, dir, "rootfs", 0711, NULL, err) < 0)
+	step = steps->root;
+	steps->root = -1;
+	if (worker_mkdir_announced(w, step, dir, "rootfs", 0711, err) < 0)
 		return error_wrap(err, "failed to create bundle %s", l->bundle);
 	return 0;
 }

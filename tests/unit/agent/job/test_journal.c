@@ -188,6 +188,104 @@ Test(job, journal_is_bounded)
 	in_agent(body_bounded);
 }
 
+/* ---- steps that are announced together ---- */
+
+/* "old" exists before; "never" is announced only. */
+static int
+work_together(struct worker *w, void *arg, struct error *err)
+{
+	static const char *const names[] = { "a", "old", "a/b", "never" };
+	auto_close int top = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int steps[ARRAY_LEN(names)];
+
+	if (mkdirat(top, "old", 0700) < 0 || mkdirat(top, "never", 0700) < 0)
+		return error_sys(err, "mkdir");
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		steps[i] = worker_announce_mkdir(w, top, names[i], err);
+		if (steps[i] < 0)
+			return -1;
+	}
+	/* Its answer follows those of the announcements. */
+	if (worker_send(w, 1, "ready", 5, NULL, 0, true, err) < 0)
+		return -1;
+	for (size_t i = 0; i < 3; i++) {
+		int made = worker_mkdir_announced(w, steps[i], top, names[i], 0700, err);
+
+		if (made != (i != 1))
+			return made < 0 ? -1 : error_set(err, ERROR_INTERNAL, "step %zu", i);
+	}
+	if (worker_step_taken(w, steps[3], NULL, err) < 0)
+		return -1;
+	if (*(enum ending *)arg == END_CRASH)
+		raise(SIGSEGV);
+	return *(enum ending *)arg == END_OK ? 0 : error_set(err, ERROR_ABORTED, "as told");
+}
+
+static int
+work_refused(struct worker *w, void *arg, struct error *err)
+{
+	auto_close int top = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct error ignored = ERROR_INIT;
+	int x, y;
+
+	(void)arg;
+	if (worker_report(w, 1, "ready", 5, NULL, 0, err) < 0)
+		return -1;
+	x = worker_announce_mkdir(w, top, "x", err);
+	y = worker_announce_mkdir(w, top, "y", err);
+	if (x < 0 || y < 0)
+		return -1;
+	if (worker_mkdir_announced(w, x, top, "x", 0700, err) >= 0)
+		return error_set(err, ERROR_INTERNAL, "a refused step was taken");
+	/* No answer is left that would be taken for that of this message. */
+	if (worker_send(w, 1, "again", 5, NULL, 0, true, &ignored) == 0)
+		return error_set(err, ERROR_INTERNAL, "a refused message was accepted");
+	return -1;
+}
+
+static void
+drop(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	REQUIRE_EQ(rmdir(path), 0);
+}
+
+static int
+body_together(int fd, void *data)
+{
+	enum ending ending[] = { END_FAIL, END_CRASH, END_OK };
+	struct bench b;
+
+	(void)data;
+	bench_init(&b, fd);
+	for (size_t i = 0; i < ARRAY_LEN(ending); i++) {
+		start(&b, OPS(work_together), &ending[i], 0, 0);
+		run_until(&b, (int)i + 1);
+		REQUIRE_EQ(is_there("a/b"), ending[i] == END_OK, "%zu: %s", i, b.last.msg);
+		REQUIRE_EQ(is_there("a"), ending[i] == END_OK, "%zu: %s", i, b.last.msg);
+		/* Each outcome is that of its own step. */
+		REQUIRE(is_there("old") && is_there("never"));
+		drop("old");
+		drop("never");
+	}
+	REQUIRE_EQ(b.last.code, ERROR_OK);
+	/* A refused message fails the steps after it, of which none is taken. */
+	b.refuse = true;
+	start(&b, OPS(work_refused), NULL, 0, 0);
+	run_until(&b, 4);
+	REQUIRE_EQ(b.last.code, ERROR_ALREADY_EXISTS);
+	REQUIRE(!is_there("x") && !is_there("y"));
+	bench_release(&b);
+	return 0;
+}
+
+Test(job, steps_announced_together, .init = make_dir, .fini = remove_dir)
+{
+	in_agent(body_together);
+}
+
 /* ---- a step that does not reach the journal ---- */
 
 static struct rlimit files;

@@ -56,7 +56,7 @@ static struct {
 } kept;
 
 int
-worker_step(struct worker *w, const struct undo *undo, struct error *err)
+worker_announce(struct worker *w, const struct undo *undo, struct error *err)
 {
 	struct step *step = &kept.steps[kept.n_steps++];
 
@@ -70,13 +70,33 @@ worker_step(struct worker *w, const struct undo *undo, struct error *err)
 		.name = strdup(undo->name ? undo->name : ""),
 	};
 	REQUIRE(step->fd >= 0 && step->name);
+	return (int)kept.n_steps - 1;
+}
+
+int
+worker_settle(struct worker *w, struct error *err)
+{
+	(void)w;
+	(void)err;
 	return 0;
+}
+
+int
+worker_step(struct worker *w, const struct undo *undo, struct error *err)
+{
+	return worker_announce(w, undo, err) < 0 ? -1 : 0;
 }
 
 int
 worker_taken(struct worker *w, const struct stat *made, struct error *err)
 {
-	struct step *step = &kept.steps[kept.n_steps - 1];
+	return worker_step_taken(w, (int)kept.n_steps - 1, made, err);
+}
+
+int
+worker_step_taken(struct worker *w, int n, const struct stat *made, struct error *err)
+{
+	struct step *step = &kept.steps[n];
 
 	(void)w;
 	(void)err;
