@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "agent.pb-c.h"
 #include "ctl/spec/network.h"
@@ -23,6 +24,8 @@
 #define REQUEST_MAX   (1u << 20)
 
 static int single_make_container(struct single_vm *p, struct run_options *o, struct arena *a,
+				 struct error *err);
+static int single_make_watchable(struct single_vm *p, const struct run_options *o,
 				 struct error *err);
 static void single_print_console(const struct vm *vm);
 
@@ -78,6 +81,23 @@ single_vm_start(struct single_vm *p, struct run_options *o, const char *dir, str
 	return r;
 }
 
+/* Creates the directory of watched volumes, for agents that expect it on the host's share. */
+static int
+single_make_watchable(struct single_vm *p, const struct run_options *o, struct error *err)
+{
+	Grpc__CopyFileRequest r = GRPC__COPY_FILE_REQUEST__INIT;
+	bool is_needed = false;
+
+	for (size_t i = 0; o->vm.other_agent && i < o->container.n_volumes; i++)
+		is_needed |= o->volumes[i].kind == VOLUME_WATCHED;
+	if (!is_needed)
+		return 0;
+	r.path = (char *)(uintptr_t)SPEC_WATCHABLE;
+	r.file_mode = S_IFDIR | 0755;
+	r.dir_mode = 0755;
+	return single_call(p, "CopyFile", &r.base, o->vm.call_timeout_ms, true, err);
+}
+
 static int
 single_make_container(struct single_vm *p, struct run_options *o, struct arena *a,
 		      struct error *err)
@@ -100,6 +120,8 @@ single_make_container(struct single_vm *p, struct run_options *o, struct arena *
 	if (single_call(p, "CreateSandbox", &sandbox->base, o->vm.call_timeout_ms, true, err) < 0)
 		return -1;
 	p->timeline.sandbox = monotonic_ns();
+	if (single_make_watchable(p, o, err) < 0)
+		return -1;
 	if (single_call(p, "CreateContainer", &container->base, o->vm.call_timeout_ms, true, err) <
 	    0)
 		return -1;

@@ -657,7 +657,7 @@ spec_volume_point(struct maker *m, const char *id, size_t i)
 static char *
 spec_watched_point(struct maker *m, const char *id, size_t i)
 {
-	char *s = arena_printf(m->arena, SPEC_SHARED "/watchable/%s-volume%zu", id, i);
+	char *s = arena_printf(m->arena, SPEC_WATCHABLE "/%s-volume%zu", id, i);
 
 	if (!s)
 		m->failed = true;

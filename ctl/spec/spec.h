@@ -15,6 +15,8 @@
 
 /* Directory in the guest that holds the shares and roots of containers. */
 #define SPEC_SHARED "/run/kata-containers/shared/containers"
+/* Directory in it for the volumes that the agent watches. */
+#define SPEC_WATCHABLE SPEC_SHARED "/watchable"
 /* Directory in the guest with one of each container, named by its id. */
 #define SPEC_CONTAINERS "/run/kata-containers"
 

@@ -375,3 +375,17 @@ arguments()
 	test ! -s "$scratch/twice" || { grep -wFf "$scratch/twice" "$scratch/options"; return 1; }
 }
 passes 'an option has the same letter and argument in each command' arguments
+
+# Other agents mount their tmpfs on a directory of the share, which must be there before.
+watched()
+{
+	local options=(--volume "type=config,source=$scratch/config,target=/config" -- true)
+	mkdir -p "$scratch/config" && echo value >"$scratch/config/key" || return 1
+	: >"$calls"
+	run --other-agent --share virtio-fs "${options[@]}" 2>"$scratch/err" </dev/null ||
+		{ cat "$scratch/err"; return 1; }
+	grep -A1 CopyFile "$calls" | grep -q CreateContainer || { cat "$calls"; return 1; }
+	: >"$calls"
+	run "${options[@]}" </dev/null && ! grep CopyFile "$calls" && nothing_left
+}
+passes 'run: the directory of watched volumes, for other agents' watched
