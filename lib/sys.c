@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* System calls that musl 1.2.6 or glibc 2.36 lacks. Numbers above 423 are the same on all architectures. */
+/* System calls that musl 1.2.6 or glibc 2.36 lacks. Numbers above 423 are the same on all
+ * architectures. */
 #include "lib/sys.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* System calls and constants that musl 1.2.6 or glibc 2.36 lacks. Each behaves as documented in its man page: -1
- * and errno on failure. */
+/* System calls and constants that musl 1.2.6 or glibc 2.36 lacks. Each behaves as documented in its
+ * man page: -1 and errno on failure. */
 #pragma once
 
 #include <fcntl.h>
