@@ -189,10 +189,10 @@ load_bomb_start(struct harness *h)
 	struct arena a;
 
 	arena_init(&a, 1 << 20);
-	/* A shell that cannot fork ends, so the tasks that fork all the time stay below the limit. */
+	/* A shell that cannot fork ends, so the tasks that fork forever stay below the limit. */
 	q = make_create(h, &a, "bomb",
-			SH("i=0; while test $i -lt 64; do (while :; do /bin/true; done) & "
-			   "i=$((i + 1)); done; wait"),
+			SH("i=0; while test $i -lt 64; do "
+			   "(while :; do /bin/true; done) & i=$((i + 1)); done; wait"),
 			false);
 	/* The limit of a user's tasks: a machine may have no pids controller for its containers. */
 	tasks.type = (char *)(uintptr_t) "RLIMIT_NPROC";
