@@ -318,9 +318,12 @@ debian_set_files(struct debian *d, struct error *err)
 		{ "etc/machine-id", 0444, "" },
 	};
 
-	/* Options of the build, which the root must not depend on. */
+	/* What depends on the build, and the root must not. */
 	static const struct prune_rule options[] = {
 		{ "etc/*/99mmdebstrap", false, "options of mmdebstrap" },
+		/* Owned by _apt only if that user can reach the cache of this build. */
+		{ "var/cache/apt/archives/partial", false, "made by apt when it needs it" },
+		{ "var/lib/apt/lists/partial", false, "made by apt when it needs it" },
 		{ NULL, false, NULL },
 	};
 
