@@ -5,6 +5,7 @@
  * and the size of the window go to the agent.
  */
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,9 +19,13 @@
 #include "ctl/streams/session.h"
 #include "ctl/vm/state.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/sys.h"
 #include "lib/ttrpc/client.h"
 
 #define DETACH_KEYS "ctrl-p,ctrl-q"
+/* A VM ends together with its container, and `rm` refuses one that runs. */
+#define VM_ENDS_MS 10000
 
 static const char attach_usage[] =
 	"usage: tatamictl attach [OPTION…] NAME[/CONTAINER]\n"
@@ -124,11 +129,14 @@ attach_run(const char *vm, const char *container, int timeout_ms, struct session
 {
 	Grpc__CreateContainerRequest *created;
 	auto_close int feed = -1;
+	auto_close int monitor = -1;
 	struct record_ref c;
 	int code;
 
 	if (record_find(vm, container, true, &c, err) < 0)
 		return -1;
+	if (!c.state.pod[0] && strcmp(c.id, c.state.container) == 0)
+		monitor = sys_pidfd_open(c.state.monitor, 0);
 	created = record_read_request(c.state.dir, c.id);
 	s->terminal =
 		created && created->oci && created->oci->process && created->oci->process->terminal;
@@ -144,5 +152,10 @@ attach_run(const char *vm, const char *container, int timeout_ms, struct session
 	ttrpc_client_free(s->client);
 	s->client = NULL;
 	s->container_id = s->exec_id = NULL;
+	if (code >= 0 && !s->is_detached && monitor >= 0) {
+		struct pollfd end = { .fd = monitor, .events = POLLIN };
+
+		(void)RETRY_EINTR(poll(&end, 1, VM_ENDS_MS));
+	}
 	return code;
 }
