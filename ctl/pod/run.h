@@ -13,7 +13,7 @@
 
 struct podrun;
 
-/* Returns the state for a pod whose sandbox exists. Logs (CONTAINER.log), the socket of `attach`
+/* Returns the state for a pod whose sandbox exists. Logs (container-NAME.log), the socket of `attach`
  * and the status file go to `dir`. Returns NULL and err if that is not possible. */
 struct podrun *podrun_new(const struct podspec *spec, const char *dir,
 			  const struct log_limit *limit, struct error *err);

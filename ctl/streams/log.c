@@ -44,6 +44,12 @@ log_open_file(struct log *l)
 }
 
 void
+log_path(const char *dir, const char *container, char *out, size_t size)
+{
+	(void)snprintf(out, size, "%s/container-%.160s.log", dir, container);
+}
+
+void
 log_open(struct log *l, const char *path, const struct log_limit *limit)
 {
 	*l = (struct log){ .limit = *limit };

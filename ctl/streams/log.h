@@ -36,6 +36,10 @@ struct log {
 	int why;
 };
 
+/* Writes the path of a container's log in the directory of its VM, whose programs' logs have names
+ * without a prefix: console.log, passt.log. */
+void log_path(const char *dir, const char *container, char *out, size_t size);
+
 /* Begins a log, or continues that of an earlier run. Never fails. */
 void log_open(struct log *l, const char *path, const struct log_limit *limit);
 void log_close(struct log *l);

@@ -133,7 +133,7 @@ outlets_add(struct outlets *o, const char *name, const char *id, struct error *e
 	t->next = o->first;
 	o->first = t;
 	(void)snprintf(t->id, sizeof(t->id), "%s", id);
-	(void)snprintf(path, sizeof(path), "%s/%.160s.log", o->dir, name);
+	log_path(o->dir, name, path, sizeof(path));
 	log_open(&t->log, path, &o->limit);
 	return t;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "ctl/json/json.h"
+#include "ctl/streams/log.h"
 #include "lib/cleanup.h"
 
 /* Records of containers that were added and have ended. */
@@ -245,5 +246,5 @@ record_log(const struct vm_state *state, const char *name, char *out, size_t siz
 				       state->container[n] == '-'
 			       ? state->container + n + 1
 			       : state->container;
-	(void)snprintf(out, size, "%s/%.160s.log", state->dir, name);
+	log_path(state->dir, name, out, size);
 }

@@ -3,11 +3,11 @@
  * The records of a VM's containers, also after the end of the VM: files in its directory. May
  * block.
  *
- *	state.json         the VM (ctl/vm/state.h)
- *	status.json        its containers: state, restarts, exit codes
- *	NAME.log[.N]       output of a container (ctl/streams/log.h)
- *	ID.request.json    the request that created a container
- *	ID.status.json     a container that `run --in` added
+ *	state.json              the VM (ctl/vm/state.h)
+ *	status.json             its containers: state, restarts, exit codes
+ *	container-NAME.log[.N]  output of a container (ctl/streams/log.h)
+ *	ID.request.json         the request that created a container
+ *	ID.status.json          a container that `run --in` added
  */
 #pragma once
 

@@ -51,7 +51,7 @@ rotated()
 {
 	booted turn --log-size 64Ki --log-files 3 -- seq 1 60000 && prints 0 ctl wait turn || return 1
 	local file size=0
-	for file in "$(run_dir turn)"/main.log*; do
+	for file in "$(run_dir turn)"/container-main.log*; do
 		test "$(stat -c %s "$file")" -le 65536 || { ls -l "$(run_dir turn)"; return 1; }
 		size=$((size + 1))
 	done
@@ -63,7 +63,7 @@ rotated()
 passes 'logs: the files of a log, and their sizes' rotated
 one_file()
 {
-	booted one --log-size 64Ki --log-files 1 -- seq 1 60000 && prints 0 ctl wait one && test "$(ls "$(run_dir one)"/main.log*)" = "$(run_dir one)/main.log" || return 1
+	booted one --log-size 64Ki --log-files 1 -- seq 1 60000 && prints 0 ctl wait one && test "$(ls "$(run_dir one)"/container-main.log*)" = "$(run_dir one)/container-main.log" || return 1
 	prints 60000 ctl logs -n 1 one && ctl rm one
 }
 passes 'logs: a log of one file' one_file
@@ -84,7 +84,7 @@ followed()
 		echo $n >"$gate"
 		within 60 last_line $n >/dev/null || { tail -n 1 "$scratch/lines"; return 1; }
 	done
-	test -e "$(run_dir follow)/main.log.1" && ctl stop follow && wait $pid && seq 1 7500 | cmp - "$scratch/lines" && ctl rm follow
+	test -e "$(run_dir follow)/container-main.log.1" && ctl stop follow && wait $pid && seq 1 7500 | cmp - "$scratch/lines" && ctl rm follow
 }
 last_line() { test "$(tail -n 1 "$scratch/lines")" = "$1"; }
 passes 'logs --follow through several files' followed
@@ -208,7 +208,7 @@ terminal()
 	# Other keys.
 	in_terminal "$program attach --detach-keys ctrl-a,x tty" && types 'echo $((50 + 5))\n' 55 && types '\001x' 'detached from tty' && restored || return 1
 	# Ctrl-C goes to what runs on the terminal.
-	in_terminal "$program attach tty" && types 'sleep 1000\n' sleep && within 60 pgrep -f '^sleep 1000$' >/dev/null && types '\003echo $((60 + 6))\n' 66 && types 'exit 5\n' 'code 5' && restored || return 1
+	in_terminal "$program attach tty" && types "sleep 1000.$$\n" sleep && within 60 pgrep -f "^sleep 1000.$$$" >/dev/null && types '\003echo $((60 + 6))\n' 66 && types 'exit 5\n' 'code 5' && restored || return 1
 	prints 5 ctl wait tty && ctl rm tty
 }
 passes_on_terminal 'attach: a terminal, its size, detach keys, Ctrl-C, exit code' terminal
@@ -336,6 +336,28 @@ pod()
 }
 listed() { ctl ps -ac | grep -q "^$1"; }
 passes_on_terminal 'a pod: logs, attach, exec in each container, and in one that was added' pod
+# Containers whose names are those of the VM's own logs.
+pod_of_programs()
+{
+	cat >"$scratch/pod.yaml" <<-END
+	apiVersion: v1
+	kind: Pod
+	metadata: {name: logs}
+	spec:
+	  restartPolicy: Never
+	  terminationGracePeriodSeconds: 1
+	  containers:
+	  - {name: console, image: any, command: [echo, from the container]}
+	  - {name: qemu, image: any, command: [echo, from another]}
+	END
+	"$scratch/tatamictl" pod --share 9p --accel tcg --kernel "$scratch/kernel" \
+		--initrd "$scratch/kernel" --no-network --image "any=$scratch/root" \
+		"$scratch/pod.yaml" >/dev/null && ctl wait logs >/dev/null || return 1
+	prints 'from the container' ctl logs logs/console && prints 'from another' ctl logs logs/qemu &&
+		! ctl console logs | grep 'from the container' &&
+		! grep 'from another' "$(run_dir logs)/qemu.log" && ctl rm logs
+}
+passes "a pod: containers with the names of the VM's logs" pod_of_programs
 many()
 {
 	booted many -- sleep 1000 || return 1

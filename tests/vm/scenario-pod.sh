@@ -232,7 +232,7 @@ container_log() { ctl logs -t site/side >"$work/side.log" && grep -qE '^20[0-9T:
 started_twice()
 {
 	status '"side".*"ready":true,"restarts":1' 2>/dev/null &&
-		test "$(grep -c 'side is up' "$vmdir/side.log")" = 2
+		test "$(grep -c 'side is up' "$vmdir/container-side.log")" = 2
 }
 restarted()
 {
@@ -240,7 +240,7 @@ restarted()
 	in_side 'test -e /tmp/hook && rm /tmp/alive' || return 1
 	within 90 started_twice && is $'hook\nterminated' cat "$work/host/end" && return 0
 	status '"side".*"ready":true,"restarts":1'
-	cat "$vmdir/side.log"
+	cat "$vmdir/container-side.log"
 	return 1
 }
 ended() { rm "$work/host/end" && stop site && is $'hook\nterminated' cat "$work/host/end"; }
