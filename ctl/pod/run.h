@@ -13,8 +13,8 @@
 
 struct podrun;
 
-/* Returns the state for a pod whose sandbox exists. Logs (container-NAME.log), the socket of `attach`
- * and the status file go to `dir`. Returns NULL and err if that is not possible. */
+/* Returns the state for a pod whose sandbox exists. Logs (container-NAME.log), the socket of
+ * `attach` and the status file go to `dir`. Returns NULL and err if that is not possible. */
 struct podrun *podrun_new(const struct podspec *spec, const char *dir,
 			  const struct log_limit *limit, struct error *err);
 void podrun_free(struct podrun *p);

@@ -33,8 +33,8 @@ struct outlets *outlets_new(const char *dir, const struct log_limit *limit, stru
  * memory. `o` may be NULL. */
 void outlets_free(struct outlets *o);
 
-/* Returns a new outlet, owned by `o`, or NULL and err. Its log is container-NAME.log in the VM's directory;
- * clients name the container by `id`. */
+/* Returns a new outlet, owned by `o`, or NULL and err. Its log is container-NAME.log in the VM's
+ * directory; clients name the container by `id`. */
 struct outlet *outlets_add(struct outlets *o, const char *name, const char *id, struct error *err);
 
 /* Returns an fd that is readable when outlets_handle() is to be called. */

@@ -318,7 +318,7 @@ debian_set_files(struct debian *d, struct error *err)
 		{ "etc/machine-id", 0444, "" },
 	};
 
-	/* What depends on the build, and the root must not. */
+	/* The root must not depend on how it was built. */
 	static const struct prune_rule options[] = {
 		{ "etc/*/99mmdebstrap", false, "options of mmdebstrap" },
 		/* Owned by _apt only if that user can reach the cache of this build. */
