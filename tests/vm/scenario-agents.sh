@@ -38,6 +38,23 @@ other_run()
 	is $'overlay\n3' ctl run $(agent_options) --rootfs "$rootfs" -- sh -c 'touch /new; grep " / " /proc/mounts | cut -d " " -f 1; echo 3' &&
 		test ! -e "$rootfs/new"
 }
+# Directories on disks, as where no virtiofsd is found.
+other_copy()
+{
+	# shellcheck disable=SC2046
+	is $'from the host\noverlay' ctl run $(agent_options) --share copy --rootfs "$rootfs" \
+		-v "$work/data:/data:ro" -- \
+		sh -c 'cat /data/file; touch /new; grep " / " /proc/mounts | cut -d " " -f 1' &&
+		test ! -e "$rootfs/new"
+}
+# A ConfigMap on a share; the agent follows it to a tmpfs of its own.
+other_config()
+{
+	mkdir -p "$work/config" && echo value >"$work/config/key" || return 1
+	# shellcheck disable=SC2046
+	is value ctl run $(agent_options) --rootfs "$rootfs" \
+		--volume "type=config,source=$work/config,target=/config" -- cat /config/key
+}
 other_pod()
 {
 	cat >"$work/other.yaml" <<-END
@@ -72,4 +89,6 @@ if ok 'boot with another agent' other_boot; then
 	ok 'stop leaves nothing' stop other
 fi
 ok 'run' other_run
+ok 'run, with directories on disks' other_copy
+ok 'run, with a followed volume' other_config
 ok 'pod' other_pod && ok 'stop leaves nothing of the pod' stop other-pod
