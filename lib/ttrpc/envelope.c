@@ -191,9 +191,11 @@ void
 envelope_commit_bytes(struct buf *out, uint32_t stream, uint8_t number, size_t reserved, size_t n)
 {
 	size_t room = bytes_prefix_size(reserved), prefix = bytes_prefix_size(n);
-	/* Succeeds, because the room is there already. */
 	uint8_t *at = frame_begin(out, stream, FRAME_RESPONSE, prefix - FRAME_HEADER_SIZE + n);
 
+	/* Impossible: the room is there already. */
+	if (!at)
+		return;
 	*at++ = TAG_BYTES(RESPONSE_STATUS);
 	*at++ = 0;
 	/* Fewer bytes may have shorter lengths, and then come earlier. */
