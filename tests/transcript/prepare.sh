@@ -6,8 +6,8 @@
 # needed KIND FILE: prints the paths or addresses of this kind
 needed() { sed -n "s/^#needs $1 //p" "$2"; }
 
-# userland DIR: creates a root file system with a program like that of a pause container
-userland()
+# pod_userland DIR: creates a root file system with a program like that of a pause container
+pod_userland()
 {
 	scripts/demo-rootfs "$1" >&2 &&
 		printf '#!/bin/sh\nexec sleep 1000000\n' >"$1/pause" &&

@@ -177,7 +177,7 @@ replay_all()
 
 # shellcheck source=tests/transcript/prepare.sh
 . tests/transcript/prepare.sh
-if userland "$work/userland" 2>/dev/null && make_host && ok 'make disks' make_disks &&
+if pod_userland "$work/userland" 2>/dev/null && make_host && ok 'make disks' make_disks &&
 	ok 'make a guest that starts agents' make_guest && ok 'boot the guest' boot_guest; then
 	# Plugged-in devices stay, so these come last.
 	replay_all go-0[1-6] go-07 go-08[cd] go-09 go-1 rs-

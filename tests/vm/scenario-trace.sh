@@ -31,7 +31,7 @@ heard()
 	local i; for i in $(seq 8); do rpc Version '{}' >/dev/null; sleep 1; grep -qs Version \
 		"$work/spans" && return 0; done; return 1
 }
-failed()
+span_of_failure()
 {
 	! rpc RemoveContainer '{"container_id":"nobody"}' 2>/dev/null &&
 		collected '"name":"grpc.AgentService/RemoveContainer".*"message":"INVALID_ARGUMENT"'
@@ -45,7 +45,7 @@ if ok 'boot with tracing' boot trace --rootfs "$rootfs" --append agent.trace; th
 	collect
 	ok 'a call becomes a span' heard
 	ok 'a span begins with its length' length
-	ok 'the span of a failed call has its code' failed
+	ok 'the span of a failed call has its code' span_of_failure
 	kill "$collector" 2>/dev/null
 	ok 'calls are answered without a collector' is 0 eval 'rpc Check "{}" >/dev/null; echo $?'
 	ok 'stop leaves nothing' stop trace
