@@ -201,7 +201,7 @@ body_session(int init_fd, void *data)
 
 Test(console, session)
 {
-	if (!can_open_terminal())
+	if (!can_open_guest_terminal())
 		cr_skip_test(NO_TERMINAL);
 	in_agent(body_session);
 }
@@ -241,7 +241,7 @@ body_many(int init_fd, void *data)
 
 Test(console, at_most_four)
 {
-	if (!can_open_terminal())
+	if (!can_open_guest_terminal())
 		cr_skip_test(NO_TERMINAL);
 	in_agent(body_many);
 }
@@ -287,7 +287,7 @@ body_hang_up(int init_fd, void *data)
 
 Test(console, hang_up)
 {
-	if (!can_open_terminal())
+	if (!can_open_guest_terminal())
 		cr_skip_test(NO_TERMINAL);
 	in_agent(body_hang_up);
 }
@@ -313,7 +313,7 @@ body_half_closed(int init_fd, void *data)
 
 Test(console, half_closed)
 {
-	if (!can_open_terminal())
+	if (!can_open_guest_terminal())
 		cr_skip_test(NO_TERMINAL);
 	in_agent(body_half_closed);
 }
@@ -344,7 +344,7 @@ body_slow(int init_fd, void *data)
 
 Test(console, slow_reader)
 {
-	if (!can_open_terminal())
+	if (!can_open_guest_terminal())
 		cr_skip_test(NO_TERMINAL);
 	in_agent(body_slow);
 }
