@@ -13,7 +13,9 @@
  * The last row exists because the kernel unblocks the signals that a thread waits for in
  * sigtimedwait(2), so the mask alone does not distinguish such a process from one without a
  * handler. A signal that is not dropped wakes the thread up, which shows in its counters of context
- * switches. Loop side: reads only files of procfs that do not block.
+ * switches. Something else may wake it up at the same moment, so this is believed only if it slept
+ * in sigtimedwait(2); otherwise it is examined again. Loop side: reads only files of procfs that do
+ * not block.
  */
 #include "agent/sandbox/sandbox_internal.h"
 
@@ -23,6 +25,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "lib/cleanup.h"
 #include "lib/io.h"
@@ -32,6 +35,10 @@
 
 #define TERMINATE_LOOK_MS 10
 #define TERMINATE_LOOKS   5
+
+/* The number of times that one look tries to see the process in the same sleep from beginning to
+ * end. */
+#define TERMINATE_TRIES 5
 
 /* The number of threads that are examined. A program with more threads is expected to handle
  * SIGTERM. */
@@ -53,6 +60,16 @@ struct term_view {
 	char switches[2][24];
 };
 
+/* The state of a process that neither handles nor blocks SIGTERM. */
+enum term_sleep {
+	/* It did not remain asleep while it was examined. */
+	TERM_RUNS,
+	/* It sleeps in sigtimedwait(2), for whatever signals, or the kernel does not tell where. */
+	TERM_MAY_HEAR,
+	/* It sleeps in another system call. */
+	TERM_DEAF,
+};
+
 /* The next step, and its signal. */
 enum term_verdict {
 	/* SIGTERM was sent and not dropped. */
@@ -68,7 +85,9 @@ static int term_step(struct process *p, struct error *err);
 static void terminate_recheck(void *data);
 static enum term_verdict term_judge(const struct process *p, bool is_last, struct error *err);
 static bool term_look(int proc, const char *path, struct term_view *v);
-static bool term_was_dropped(const struct term_view *before, int proc, const char *path);
+static enum term_sleep term_sleeps(struct term_view *v, int proc, pid_t pid, const char *path);
+static bool term_has_moved(const struct term_view *before, const struct term_view *after);
+static bool term_was_dropped(const struct term_view *before, const struct term_view *after);
 static bool term_reaches_thread(const struct process *p);
 
 int
@@ -120,7 +139,8 @@ terminate_recheck(void *data)
 static enum term_verdict
 term_judge(const struct process *p, bool is_last, struct error *err)
 {
-	struct term_view v;
+	struct term_view v, after;
+	enum term_sleep state;
 	char path[32];
 
 	(void)snprintf(path, sizeof(path), "%d/status", (int)p->pid);
@@ -128,13 +148,23 @@ term_judge(const struct process *p, bool is_last, struct error *err)
 		return TERM_SEND;
 	if (v.blocks)
 		return is_last ? TERM_SEND : TERM_AGAIN;
-	if (!v.sleeps)
-		return is_last ? TERM_KILL : TERM_AGAIN;
+	state = term_sleeps(&v, p->term.proc, p->pid, path);
+	if (state == TERM_RUNS && !is_last)
+		return TERM_AGAIN;
+	if (state == TERM_RUNS)
+		return v.heeds || v.blocks ? TERM_SEND : TERM_KILL;
 	if (process_signal(p, SIGTERM, err) < 0)
 		return TERM_FAILED;
-	if (!term_was_dropped(&v, p->term.proc, path) || term_reaches_thread(p))
+	if (!term_look(p->term.proc, path, &after))
 		return TERM_DONE;
-	return TERM_KILL;
+	if (!term_was_dropped(&v, &after)) {
+		if (state != TERM_DEAF || after.heeds || after.blocks || after.pending)
+			return TERM_DONE;
+		/* Something else has woken it up, unless it began to wait for SIGTERM just then. */
+		if (!is_last)
+			return TERM_AGAIN;
+	}
+	return term_reaches_thread(p) ? TERM_DONE : TERM_KILL;
 }
 
 /* Copies the value of a line "name:\tvalue". Returns false if there is no such line, or it is too
@@ -192,17 +222,53 @@ term_look(int proc, const char *path, struct term_view *v)
 	return true;
 }
 
-/* Returns whether a signal sent to a sleeping thread after `before` was dropped. Otherwise it has
- * made the thread runnable before the call that sent it returned. A wake-up for another reason is
- * taken for the signal. */
-static bool
-term_was_dropped(const struct term_view *before, int proc, const char *path)
+/* Finds out how a process sleeps. `v` is what was seen of it, and is updated. */
+static enum term_sleep
+term_sleeps(struct term_view *v, int proc, pid_t pid, const char *path)
 {
-	struct term_view after;
+	/* The number of sigtimedwait(2) natively, and in 32-bit processes without and with 64-bit
+	 * times. No native call that sleeps has one of the latter two. */
+	static const uint32_t waits[] = { SYS_rt_sigtimedwait, 177, 421 };
+	char call[32], text[256];
 
-	return term_look(proc, path, &after) && after.sleeps && !after.pending && !after.blocks &&
-	       strcmp(before->switches[0], after.switches[0]) == 0 &&
-	       strcmp(before->switches[1], after.switches[1]) == 0;
+	(void)snprintf(call, sizeof(call), "%d/syscall", (int)pid);
+	for (int i = 0; i < TERMINATE_TRIES; i++) {
+		struct term_view before = *v;
+		uint32_t number;
+
+		if (before.sleeps && read_text_at(proc, call, text, sizeof(text)) <= 0)
+			return TERM_MAY_HEAR;
+		if (!term_look(proc, path, v) || v->heeds || v->blocks)
+			return TERM_RUNS;
+		if (!before.sleeps || !v->sleeps || term_has_moved(&before, v))
+			continue;
+		/* The number and the arguments, or "-1" for a sleep outside of a call. */
+		text[strcspn(text, " \n")] = '\0';
+		if (!parse_u32(text, &number))
+			return TERM_MAY_HEAR;
+		for (size_t n = 0; n < ARRAY_LEN(waits); n++)
+			if (number == waits[n])
+				return TERM_MAY_HEAR;
+		return TERM_DEAF;
+	}
+	return TERM_RUNS;
+}
+
+/* Returns whether the thread has run between the two looks. */
+static bool
+term_has_moved(const struct term_view *before, const struct term_view *after)
+{
+	return strcmp(before->switches[0], after->switches[0]) != 0 ||
+	       strcmp(before->switches[1], after->switches[1]) != 0;
+}
+
+/* Returns whether a signal sent to a sleeping thread between the two looks was dropped. Otherwise
+ * it has made the thread runnable before the call that sent it returned. A wake-up for another
+ * reason is taken for the signal. */
+static bool
+term_was_dropped(const struct term_view *before, const struct term_view *after)
+{
+	return after->sleeps && !after->pending && !after->blocks && !term_has_moved(before, after);
 }
 
 /* Returns whether a thread other than the first takes the signal in sigtimedwait(2). The kernel has
@@ -224,7 +290,7 @@ term_reaches_thread(const struct process *p)
 		return false;
 	(void)steal_fd(&fd);
 	for (int n = 0; !reached && n < TERMINATE_THREADS_MAX && (d = readdir(dir)); n++) {
-		struct term_view v;
+		struct term_view v, after;
 
 		if (!parse_u32(d->d_name, &tid) || (pid_t)tid == p->pid)
 			continue;
@@ -233,7 +299,7 @@ term_reaches_thread(const struct process *p)
 		if (!term_look(dirfd(dir), path, &v) || v.blocks || !v.sleeps ||
 		    sys_tgkill(p->pid, (pid_t)tid, SIGTERM) < 0)
 			continue;
-		reached = !term_was_dropped(&v, dirfd(dir), path);
+		reached = !term_look(dirfd(dir), path, &after) || !term_was_dropped(&v, &after);
 	}
 	(void)closedir(dir);
 	return reached;

@@ -304,6 +304,26 @@ init_has_no_handler_and_runs(void)
 }
 TERMINATES(init_has_no_handler_and_runs, CLONE_NEWPID, 137)
 
+/* Something else wakes it up all the time: a child that writes to a pipe and waits for the reply. */
+static void
+init_has_no_handler_and_is_woken(void)
+{
+	int there[2], back[2];
+	char byte = 0;
+
+	unblock();
+	if (pipe(there) < 0 || pipe(back) < 0)
+		_exit(1);
+	if (fork() == 0)
+		for (;;)
+			if (write(there[1], &byte, 1) != 1 || read(back[0], &byte, 1) != 1)
+				_exit(1);
+	for (;;)
+		if (read(there[0], &byte, 1) != 1 || write(back[1], &byte, 1) != 1)
+			_exit(1);
+}
+TERMINATES(init_has_no_handler_and_is_woken, CLONE_NEWPID, 137)
+
 static void
 not_an_init(void)
 {
