@@ -152,7 +152,7 @@ attach_run(const char *vm, const char *container, int timeout_ms, struct session
 	ttrpc_client_free(s->client);
 	s->client = NULL;
 	s->container_id = s->exec_id = NULL;
-	if (code >= 0 && !s->is_detached && monitor >= 0) {
+	if ((code >= 0 || err->code == ERROR_UNAVAILABLE) && !s->is_detached && monitor >= 0) {
 		struct pollfd end = { .fd = monitor, .events = POLLIN };
 
 		(void)RETRY_EINTR(poll(&end, 1, VM_ENDS_MS));
