@@ -23,6 +23,7 @@
 #include "lib/io.h"
 #include "lib/log_event.h"
 #include "lib/sys.h"
+#include "lib/typed_end.h"
 
 #define CHUNK    4096
 #define START_MS 10000
@@ -30,10 +31,6 @@
 #define HANGUP_MS 2000
 /* time for the output that is left after the shell has ended */
 #define REST_MS 2000
-/* between two ^D */
-#define EOF_MS 500
-/* ^D */
-#define EOF_KEY 4
 
 struct pipe_buf {
 	char data[CHUNK + WINDOW_HELD + 1];
@@ -57,6 +54,7 @@ struct session {
 	bool has_eof;
 	/* a shell was started and has not ended */
 	bool has_shell;
+	struct typed_end typed_end;
 };
 
 static int session_take_terminal(struct job *job, const struct job_message *m, void *data,
@@ -66,6 +64,7 @@ static int session_take_process(struct job *job, pid_t pid, int pidfd, void *dat
 static void session_on_started(struct job *job, const struct error *failure, void *data);
 static void session_on_peer(uint32_t events, void *data);
 static void session_on_master(uint32_t events, void *data);
+static void session_on_silence(void *data);
 static void session_update(struct session *s);
 static void session_on_shell_ended(int status, bool gone, void *data);
 static void session_hang_up(struct session *s);
@@ -201,28 +200,38 @@ session_flush(struct pipe_buf *b, int fd, struct watch *watch)
 	return true;
 }
 
-/* Types ^D again and again until the shell has ended: the program in the foreground may consume
- * one. */
+/* Starts the time after which Ctrl-D is typed again (lib/typed_end.h). */
 static void
-session_type_eof(void *data)
+session_await_output(struct session *s)
 {
-	struct session *s = data;
 	struct error err = ERROR_INIT;
 
+	timer_cancel(s->eof_timer);
+	s->eof_timer = loop_timer(s->console->spec.loop, s->typed_end.silence_ms,
+				  session_on_silence, s, &err);
+}
+
+static void
+session_on_silence(void *data)
+{
+	struct session *s = data;
+
+	s->eof_timer = NULL;
 	if (s->in.n == 0)
-		s->in.data[s->in.n++] = EOF_KEY;
-	s->eof_timer = loop_timer(s->console->spec.loop, EOF_MS, session_type_eof, s, &err);
+		s->in.n = typed_end_after_silence(&s->typed_end, s->in.data);
+	session_await_output(s);
 	if (s->master >= 0)
 		session_update(s);
 }
 
-/* Passes the end of the input on to the terminal as ^D. Returns false if the peer no longer reads
- * either. */
+/* Passes the end of the input on to the terminal as Ctrl-D. Returns false if the peer no longer
+ * reads either. */
 static bool
 session_end_input(struct session *s)
 {
 	s->has_eof = true;
-	session_type_eof(s);
+	s->in.n = typed_end_begin(&s->typed_end, s->in.data);
+	session_await_output(s);
 	return RETRY_EINTR(send(s->peer, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT)) == 0 ||
 	       errno == ENOTSOCK;
 }
@@ -244,6 +253,7 @@ session_read_peer(struct session *s)
 	if (n == 0)
 		return session_end_input(s);
 	s->in.n = window_filter(&s->window, chunk, (size_t)n, s->in.data, &size, &found);
+	typed_end_note_input(&s->typed_end, s->in.data, s->in.n);
 	if (found)
 		(void)ioctl(s->master, TIOCSWINSZ, &size);
 	return true;
@@ -278,6 +288,12 @@ session_read_master(struct session *s)
 	if (n < 0)
 		return watch_may_retry(s->master_watch, errno);
 	s->out.n = (size_t)n;
+	if (s->has_eof && s->in.n == 0) {
+		s->in.n = typed_end_after_output(&s->typed_end, s->out.data, s->out.n, CHUNK,
+						 s->in.data);
+		if (s->in.n > 0)
+			session_await_output(s);
+	}
 	return n > 0;
 }
 

@@ -22,15 +22,13 @@
 #include "lib/io.h"
 #include "lib/parse.h"
 #include "lib/ttrpc/address.h"
+#include "lib/typed_end.h"
 
-#define CHUNK 4096
+#define CHUNK      4096
+#define REPORT_MAX 40
 /* The agent's question for the size of the window, which is answered here: not each terminal does,
  * and a file would keep it. */
 #define WINDOW_QUERY "\033[18t"
-/* Ctrl-D, the end of input on a terminal; and the time after which the next program that reads gets
- * one. vhost-device-vsock 0.3.0 closes a connection that is shut down in one direction. */
-#define INPUT_END    4
-#define INPUT_END_MS 500
 /* Ctrl-], which ends the session of a guest that does not answer */
 #define END_KEY 0x1d
 
@@ -51,6 +49,13 @@ struct shell {
 	int fd;
 	bool is_terminal, in_ended;
 	struct termios saved;
+	/* Keys and reports that the connection has not taken yet. Input is read when there are
+	 * none, so that all but a chunk of it is for what comes in between. */
+	char out[CHUNK + REPORT_MAX + TYPED_END_KEYS];
+	size_t n_out;
+	/* the size of the window is to be sent */
+	bool is_resized;
+	struct typed_end typed_end;
 	/* bytes of WINDOW_QUERY that have been read */
 	size_t query;
 };
@@ -58,10 +63,10 @@ struct shell {
 static int shell_parse(struct shell *s, int argc, char **argv);
 static int shell_connect(struct shell *s, struct error *err);
 static int shell_relay(struct shell *s, int signals, struct error *err);
-static int shell_end_input(const struct shell *s, struct error *err);
-static int shell_read_input(struct shell *s, bool *is_over, struct error *err);
+static void shell_read_input(struct shell *s, bool *is_over);
 static int shell_read_output(struct shell *s, bool *is_over, struct error *err);
-static int shell_send_window(const struct shell *s, struct error *err);
+static void shell_report_window(struct shell *s);
+static int shell_flush(struct shell *s, struct error *err);
 
 int
 cmd_shell(int argc, char **argv)
@@ -171,79 +176,88 @@ shell_relay(struct shell *s, int signals, struct error *err)
 	struct signalfd_siginfo info;
 	bool is_over = false;
 
-	if (shell_send_window(s, err) < 0)
-		return -1;
+	s->is_resized = true;
 	while (!is_over) {
 		int n;
 
-		p[INPUT].fd = s->in_ended ? -1 : STDIN_FILENO;
-		n = poll(p, N, s->in_ended ? INPUT_END_MS : -1);
+		shell_report_window(s);
+		if (shell_flush(s, err) < 0)
+			return -1;
+		p[PEER].events = s->n_out > 0 ? POLLIN | POLLOUT : POLLIN;
+		p[INPUT].fd = s->in_ended || s->n_out > 0 ? -1 : STDIN_FILENO;
+		n = poll(p, N, s->in_ended ? s->typed_end.silence_ms : -1);
 		if (n < 0 && errno != EINTR)
 			return error_sys(err, "failed to wait for input and output");
-		if (n == 0 && shell_end_input(s, err) < 0)
+		if (n == 0 && s->n_out == 0)
+			s->n_out = typed_end_after_silence(&s->typed_end, s->out);
+		if (n > 0 && p[PEER].revents & ~POLLOUT && shell_read_output(s, &is_over, err) < 0)
 			return -1;
-		if (p[PEER].revents && shell_read_output(s, &is_over, err) < 0)
-			return -1;
-		if (!is_over && p[INPUT].fd >= 0 && p[INPUT].revents &&
-		    shell_read_input(s, &is_over, err) < 0)
-			return -1;
+		if (n > 0 && !is_over && p[INPUT].fd >= 0 && p[INPUT].revents)
+			shell_read_input(s, &is_over);
 		if (read(signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
 			continue;
 		if (info.ssi_signo != SIGWINCH)
 			return error_set(err, ERROR_CANCELLED, "interrupted");
-		if (shell_send_window(s, err) < 0)
-			return -1;
+		s->is_resized = true;
 	}
-	return 0;
+	/* The rest of the input before the key that ends the session. */
+	return shell_flush(s, err);
 }
 
-/* Sends all bytes, and waits until the connection takes them. */
-static int
-shell_send(const struct shell *s, const char *data, size_t n, struct error *err)
+static void
+shell_report_window(struct shell *s)
 {
-	struct pollfd p = { .fd = s->fd, .events = POLLOUT };
+	struct winsize ws;
 
-	while (n > 0) {
-		ssize_t sent = send(s->fd, data, n, MSG_NOSIGNAL);
-
-		if (sent < 0 && io_is_for_now(errno)) {
-			(void)poll(&p, 1, -1);
-			continue;
-		}
-		/* The last output of the shell is still to be read. */
-		if (sent < 0 && (errno == EPIPE || errno == ECONNRESET))
-			return 0;
-		if (sent < 0)
-			return error_sys(err, "failed to write to the debug console");
-		data += sent;
-		n -= (size_t)sent;
-	}
-	return 0;
+	if (!s->is_resized || sizeof(s->out) - s->n_out < REPORT_MAX)
+		return;
+	s->is_resized = false;
+	if (!s->is_terminal || ioctl(STDIN_FILENO, TIOCGWINSZ, &ws) < 0 || !ws.ws_row || !ws.ws_col)
+		return;
+	s->n_out += (size_t)snprintf(s->out + s->n_out, REPORT_MAX, "\033[8;%u;%ut", ws.ws_row,
+				     ws.ws_col);
 }
 
+/* Sends what the connection takes. */
 static int
-shell_end_input(const struct shell *s, struct error *err)
+shell_flush(struct shell *s, struct error *err)
 {
-	const char key = INPUT_END;
+	ssize_t n;
 
-	return shell_send(s, &key, 1, err);
-}
-
-static int
-shell_read_input(struct shell *s, bool *is_over, struct error *err)
-{
-	char data[CHUNK], *end;
-	ssize_t n = read(STDIN_FILENO, data, sizeof(data));
-
+	if (s->n_out == 0)
+		return 0;
+	n = send(s->fd, s->out, s->n_out, MSG_NOSIGNAL);
 	if (n < 0 && io_is_for_now(errno))
 		return 0;
+	/* The last output of the shell is still to be read. */
+	if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
+		n = (ssize_t)s->n_out;
+	if (n < 0)
+		return error_sys(err, "failed to write to the debug console");
+	s->n_out -= (size_t)n;
+	memmove(s->out, s->out + n, s->n_out);
+	return 0;
+}
+
+/* Reads input, or its end. vhost-device-vsock 0.3.0 closes a connection that is shut down in one
+ * direction, so the end is typed here. */
+static void
+shell_read_input(struct shell *s, bool *is_over)
+{
+	ssize_t n = read(STDIN_FILENO, s->out, CHUNK);
+	char *end;
+
+	if (n < 0 && io_is_for_now(errno))
+		return;
 	if (n <= 0) {
 		s->in_ended = true;
-		return shell_end_input(s, err);
+		s->n_out = typed_end_begin(&s->typed_end, s->out);
+		return;
 	}
-	end = s->is_terminal ? memchr(data, END_KEY, (size_t)n) : NULL;
+	end = s->is_terminal ? memchr(s->out, END_KEY, (size_t)n) : NULL;
 	*is_over = end != NULL;
-	return shell_send(s, data, end ? (size_t)(end - data) : (size_t)n, err);
+	s->n_out = end ? (size_t)(end - s->out) : (size_t)n;
+	typed_end_note_input(&s->typed_end, s->out, s->n_out);
 }
 
 /* Copies the shell's output without the questions for the size of the window. */
@@ -252,7 +266,6 @@ shell_read_output(struct shell *s, bool *is_over, struct error *err)
 {
 	char data[CHUNK], out[CHUNK + sizeof(WINDOW_QUERY)];
 	ssize_t n = recv(s->fd, data, sizeof(data), 0);
-	bool is_asked = false;
 	size_t n_out = 0;
 
 	if (n < 0 && io_is_for_now(errno))
@@ -273,23 +286,12 @@ shell_read_output(struct shell *s, bool *is_over, struct error *err)
 			out[n_out++] = data[i];
 		else if (!WINDOW_QUERY[++s->query]) {
 			s->query = 0;
-			is_asked = true;
+			s->is_resized = true;
 		}
 	}
 	if (write_full(STDOUT_FILENO, out, n_out) < 0)
 		return error_sys(err, "failed to write to standard output");
-	return is_asked ? shell_send_window(s, err) : 0;
-}
-
-static int
-shell_send_window(const struct shell *s, struct error *err)
-{
-	struct winsize ws;
-	char report[40];
-	int n;
-
-	if (!s->is_terminal || ioctl(STDIN_FILENO, TIOCGWINSZ, &ws) < 0 || !ws.ws_row || !ws.ws_col)
-		return 0;
-	n = snprintf(report, sizeof(report), "\033[8;%u;%ut", ws.ws_row, ws.ws_col);
-	return shell_send(s, report, (size_t)n, err);
+	if (s->in_ended && s->n_out == 0)
+		s->n_out = typed_end_after_output(&s->typed_end, out, n_out, CHUNK, s->out);
+	return 0;
 }

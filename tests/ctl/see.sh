@@ -141,6 +141,33 @@ no_console()
 {
 	boot --name plain >/dev/null && fails_alive 'it is offered after `boot --debug-console`' ctl shell plain && ctl rm -f plain && nothing_left
 }
+# ends_with_input TEXT LINE...: the shell ends with these lines as input, and prints TEXT
+ends_with_input()
+{
+	local text=$1
+	shift
+	printf '%s\n' "$@" | ctl shell in >"$scratch/out" && said "$text" "$scratch/out"
+}
+# A shell reads the end of its input once its own prompt is there: more shells than there are
+# silences in the time that the command has.
+in_shells()
+{
+	booted in --debug-console && ends_with_input 46 sh sh sh sh sh sh sh sh sh sh sh sh sh sh sh sh \
+		'echo $((40 + 6))'
+}
+passes 'shell: the end of input ends shells in shells' in_shells
+passes 'shell: the end of input ends programs without a prompt' ends_with_input 47 \
+	'cat; cat; cat; echo $((40 + 7))'
+in_line() { printf 'echo $((40 + 8))' | ctl shell in >"$scratch/out" && said 48 "$scratch/out"; }
+passes 'shell: input that ends within a line' in_line
+# Neither side waits for the other to read.
+much()
+{
+	{ seq -f ': $((sum += %.0f))' 60000 && echo 'echo sum-$sum'; } |
+		ctl shell in >"$scratch/out" && said sum-1800030000 "$scratch/out"
+}
+passes 'shell: more input and output than buffers hold' much
+passes 'rm of the VM of these shells' code 0 ctl rm -f in
 passes 'shell without a debug console' no_console
 
 # ---- the accelerator, the network ----

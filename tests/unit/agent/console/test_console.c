@@ -307,6 +307,15 @@ body_half_closed(int init_fd, void *data)
 	REQUIRE_HAS(b->text, "66");
 	await_sessions(b, 0);
 	close(fd);
+	/* Each shell reads the end of the input at its own prompt, programs without one later, and
+	 * an unfinished last line counts. */
+	fd = dial(b);
+	type(fd, "sh\nsh\nsh\nsh\nsh\nsh\nsh\nsh\nsh\nsh\nsh\nsh\ncat; cat; echo $((70 + 7))");
+	REQUIRE_EQ(shutdown(fd, SHUT_WR), 0);
+	await(b, fd, NULL);
+	REQUIRE_HAS(b->text, "77");
+	await_sessions(b, 0);
+	close(fd);
 	release(b);
 	return 0;
 }
