@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -227,6 +228,8 @@ start_process(uint64_t flags, void (*run)(void))
 	args.pidfd = (uint64_t)(uintptr_t)&pidfd;
 	c->init->pid = sys_clone3(&args);
 	if (c->init->pid == 0) {
+		/* A test that fails leaves nothing that runs. */
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		block_sigterm(SIG_BLOCK);
 		(void)!write(ready[1], "", 1);
 		run();
