@@ -150,12 +150,14 @@ Test(room, the_runtime_stays)
 	REQUIRE(client_call(&runtime, 7, "ReadStdout", 0));
 	REQUIRE(client_send(&runtime, header, sizeof(header)));
 	drip(60, IN_BODY, 0);
+	/* longer than the machine may take: no other connection is slow yet */
+	b.server->slow_ms = 120000;
 	for (size_t i = 0; i < SLOW; i++)
 		begin_slowly(&slow[i], IN_BODY);
-	/* no other connection is slow yet */
 	REQUIRE_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	CHECK_EQ(server_adopt(b.server, pair[1], &err), -1);
 	close_fd(&pair[0]);
+	b.server->slow_ms = 50;
 	drip(60, IN_BODY, 1);
 	client_init(&fresh[0], &b);
 	CHECK(works(&fresh[0]));
