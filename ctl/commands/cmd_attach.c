@@ -4,7 +4,6 @@
  * Output comes from the VM's monitor (outlet.h), which reads it for the log as well; input, signals
  * and the size of the window go to the agent.
  */
-#include <getopt.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent.pb-c.h"
+#include "ctl/commands/command_line.h"
 #include "ctl/commands/commands.h"
 #include "ctl/commands/options.h"
 #include "ctl/streams/outlet.h"
@@ -24,8 +24,9 @@
 #include "lib/ttrpc/client.h"
 
 #define DETACH_KEYS "ctrl-p,ctrl-q"
-/* A VM ends together with its container, and `rm` refuses one that runs. */
-#define VM_ENDS_MS 10000
+/* A VM ends together with its container, and `rm` refuses one that runs. The monitor's own steps at
+ * the end have shorter limits each. */
+#define VM_ENDS_MS 60000
 
 static const char attach_usage[] =
 	"usage: tatamictl attach [OPTION…] NAME[/CONTAINER]\n"
@@ -52,74 +53,51 @@ static int attach_run(const char *vm, const char *container, int timeout_ms, str
 int
 cmd_attach(int argc, char **argv)
 {
-	enum { KEYS = 256, NO_STDIN, CLOSE_STDIN, NO_SIGNALS, TIMEOUT };
-	static const struct option options[] = {
-		{ "container", required_argument, NULL, 'c' },
-		{ "detach-keys", required_argument, NULL, KEYS },
-		{ "no-stdin", no_argument, NULL, NO_STDIN },
-		{ "close-stdin", no_argument, NULL, CLOSE_STDIN },
-		{ "no-signals", no_argument, NULL, NO_SIGNALS },
-		{ "timeout", required_argument, NULL, TIMEOUT },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
 	struct session s = {
-		.in = STDIN_FILENO,
 		.out = STDOUT_FILENO,
 		.err = STDERR_FILENO,
-		.keeps_stdin = true,
 		.vm_pidfd = -1,
 		.stop_fd = -1,
 	};
 	const char *container = NULL, *keys = DETACH_KEYS;
+	bool no_stdin = false, close_stdin = false;
+	int timeout_ms = CALL_TIMEOUT_S * 1000, first, code;
+	const struct command_option options[] = {
+		{ "container", 'c', .text = &container },
+		{ "detach-keys", .text = &keys },
+		{ "no-stdin", .flag = &no_stdin },
+		{ "close-stdin", .flag = &close_stdin },
+		{ "no-signals", .flag = &s.keeps_signals },
+		{ "timeout", .timeout_ms = &timeout_ms },
+	};
+	const struct command_line line = {
+		.usage = attach_usage,
+		.options = options,
+		.n_options = ARRAY_LEN(options),
+		.operands_min = 1,
+		.operands_max = 1,
+	};
 	struct error err = ERROR_INIT;
-	int timeout_ms = CALL_TIMEOUT_S * 1000, opt, code;
 
 	if (argc == 3 && (strncmp(argv[2], "type=", 5) == 0 || strcmp(argv[1], "--list") == 0))
 		return cmd_plug(argc, argv);
-	optind = 0;
-	while ((opt = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-		switch (opt) {
-		case 'c':
-			container = optarg;
-			break;
-		case KEYS:
-			keys = optarg;
-			break;
-		case NO_STDIN:
-			s.in = -1;
-			break;
-		case CLOSE_STDIN:
-			s.keeps_stdin = false;
-			break;
-		case NO_SIGNALS:
-			s.keeps_signals = true;
-			break;
-		case TIMEOUT:
-			if (options_parse_seconds("--timeout", optarg, &timeout_ms, &err) == 0)
-				break;
-			/* fall through */
-		default:
-			(void)fprintf(opt == 'h' ? stdout : stderr, "%s", attach_usage);
-			return opt == 'h' ? 0 : EXIT_USAGE;
-		}
-	}
-	if (argc - optind != 1) {
-		(void)fprintf(stderr, "%s", attach_usage);
-		return EXIT_USAGE;
-	}
+	first = command_line_read(&line, argc, argv);
+	if (first <= 0)
+		return -first;
+	s.in = no_stdin ? -1 : STDIN_FILENO;
+	s.keeps_stdin = !close_stdin;
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (session_parse_keys(keys, &s.detach, &err) < 0) {
 		(void)fprintf(stderr, "tatamictl attach: %s\n", err.msg);
 		return EXIT_USAGE;
 	}
-	code = attach_run(argv[optind], container, timeout_ms, &s, &err);
+	code = attach_run(argv[first], container, timeout_ms, &s, &err);
 	if (code < 0) {
 		(void)fprintf(stderr, "tatamictl attach: %s\n", err.msg);
 		return exit_code_of(&err);
 	}
 	if (s.is_detached)
-		(void)fprintf(stderr, "detached from %s\n", argv[optind]);
+		(void)fprintf(stderr, "detached from %s\n", argv[first]);
 	return code;
 }
 

@@ -2,7 +2,6 @@
 /* tatamictl check: what a VM would be made of on this machine, and what is missing. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include <jansson.h>
 
+#include "ctl/commands/command_line.h"
 #include "ctl/commands/commands.h"
 #include "ctl/json/json.h"
 #include "ctl/vm/find.h"
@@ -62,7 +62,8 @@ struct check {
 	size_t n;
 };
 
-static int check_parse(struct check *c, int argc, char **argv);
+static int check_read_options(struct check *c, int argc, char **argv);
+static int check_parse_arch(const char *value, void *data, struct error *err);
 static void check_guest(struct check *c);
 static void check_qemu(struct check *c);
 static void check_kvm(struct check *c);
@@ -78,13 +79,13 @@ int
 cmd_check(int argc, char **argv)
 {
 	auto_free struct check *c = calloc(1, sizeof(*c));
-	int r;
+	int r, first;
 
 	if (!c)
 		return EXIT_FAILED;
-	r = check_parse(c, argc, argv);
-	if (r != 0)
-		return r > 0 ? 0 : EXIT_USAGE;
+	first = check_read_options(c, argc, argv);
+	if (first <= 0)
+		return -first;
 	if (read_text_at(AT_FDCWD, "/etc/os-release", c->os_release, sizeof(c->os_release)) < 0)
 		(void)read_text_at(AT_FDCWD, "/usr/lib/os-release", c->os_release,
 				   sizeof(c->os_release));
@@ -114,57 +115,34 @@ cmd_check(int argc, char **argv)
 	return r;
 }
 
-/* Returns 0, 1 after printing the help, or -1 for invalid usage. */
+/* Returns what command_line_read() returns. */
 static int
-check_parse(struct check *c, int argc, char **argv)
+check_read_options(struct check *c, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "arch", required_argument, NULL, 'a' },
-		{ "kernel", required_argument, NULL, 'k' },
-		{ "initrd", required_argument, NULL, 'i' },
-		{ "virtiofsd", required_argument, NULL, 'f' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "quiet", no_argument, NULL, 'q' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+	const struct command_option options[] = {
+		{ "arch", .parse = check_parse_arch, .data = c },
+		{ "kernel", .text = &c->kernel },
+		{ "initrd", .text = &c->initrd },
+		{ "virtiofsd", .text = &c->virtiofsd },
+		{ "json", .flag = &c->json },
+		{ "quiet", 'q', .flag = &c->quiet },
 	};
-	int opt;
+	const struct command_line line = { .usage = usage,
+					   .options = options,
+					   .n_options = ARRAY_LEN(options) };
 
-	optind = 0;
-	while ((opt = getopt_long(argc, argv, "qh", options, NULL)) != -1) {
-		switch (opt) {
-		case 'a':
-			c->has_arch = true;
-			if (find_arch(optarg, &c->arch))
-				break;
-			(void)fprintf(stderr,
-				      "tatamictl check: --arch %s: expected x86_64 or aarch64\n",
-				      optarg);
-			return -1;
-		case 'k':
-			c->kernel = optarg;
-			break;
-		case 'i':
-			c->initrd = optarg;
-			break;
-		case 'f':
-			c->virtiofsd = optarg;
-			break;
-		case 'j':
-			c->json = true;
-			break;
-		case 'q':
-			c->quiet = true;
-			break;
-		default:
-			(void)fprintf(opt == 'h' ? stdout : stderr, "%s", usage);
-			return opt == 'h' ? 1 : -1;
-		}
-	}
-	if (optind == argc)
-		return 0;
-	(void)fprintf(stderr, "%s", usage);
-	return -1;
+	return command_line_read(&line, argc, argv);
+}
+
+static int
+check_parse_arch(const char *value, void *data, struct error *err)
+{
+	struct check *c = data;
+
+	c->has_arch = find_arch(value, &c->arch);
+	return c->has_arch ? 0
+			   : error_set(err, ERROR_INVALID_ARGUMENT,
+				       "--arch %s: expected x86_64 or aarch64", value);
 }
 
 static struct check_row *

@@ -2,7 +2,6 @@
 /* tatamictl console: what the guest of a VM in the background wrote to its console. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ctl/commands/command_line.h"
 #include "ctl/commands/commands.h"
 #include "ctl/vm/state.h"
 #include "ctl/vm/watcher.h"
@@ -30,7 +30,6 @@ static const char usage[] =
 	"  -h, --help        print this\n";
 
 struct console {
-	const char *vm;
 	bool follow;
 	/* lines from the end, UINT32_MAX: all */
 	uint32_t tail;
@@ -43,7 +42,6 @@ struct console {
 	char last;
 };
 
-static int console_parse(struct console *c, int argc, char **argv);
 static int console_skip(struct console *c, struct error *err);
 static int console_copy(void *console, struct error *err);
 
@@ -52,13 +50,24 @@ cmd_console(int argc, char **argv)
 {
 	struct console c = { .tail = UINT32_MAX, .fd = -1, .last = '\n' };
 	char path[PATH_MAX + 16];
+	const struct command_option options[] = {
+		{ "follow", 'f', .flag = &c.follow },
+		{ "tail", 'n', .number = &c.tail },
+	};
+	const struct command_line line = {
+		.usage = usage,
+		.options = options,
+		.n_options = ARRAY_LEN(options),
+		.operands_min = 1,
+		.operands_max = 1,
+	};
 	struct error err = ERROR_INIT;
 	struct vm_state state;
-	int r = console_parse(&c, argc, argv);
+	int r, first = command_line_read(&line, argc, argv);
 
-	if (r != 0)
-		return r > 0 ? 0 : EXIT_USAGE;
-	r = state_read(c.vm, &state, &err);
+	if (first <= 0)
+		return -first;
+	r = state_read(argv[first], &state, &err);
 	if (r == 0) {
 		(void)snprintf(path, sizeof(path), "%s/console.log", state.dir);
 		c.fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -75,35 +84,6 @@ cmd_console(int argc, char **argv)
 		return 0;
 	(void)fprintf(stderr, "tatamictl console: %s\n", err.msg);
 	return EXIT_FAILED;
-}
-
-/* Returns 0, 1 after printing the help, or -1 for invalid usage. */
-static int
-console_parse(struct console *c, int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "follow", no_argument, NULL, 'f' },
-		{ "tail", required_argument, NULL, 'n' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	int opt;
-
-	optind = 0;
-	while ((opt = getopt_long(argc, argv, "fn:h", options, NULL)) != -1) {
-		if (opt == 'f') {
-			c->follow = true;
-		} else if (opt != 'n' || !parse_u32(optarg, &c->tail)) {
-			(void)fprintf(opt == 'h' ? stdout : stderr, "%s", usage);
-			return opt == 'h' ? 1 : -1;
-		}
-	}
-	if (argc - optind == 1) {
-		c->vm = argv[optind];
-		return 0;
-	}
-	(void)fprintf(stderr, "%s", usage);
-	return -1;
 }
 
 /* Moves to the begin of the last lines, backwards from the end, not into a hole (watcher.h). */

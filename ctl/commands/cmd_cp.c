@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
-#include <getopt.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,6 +24,7 @@
 #include <unistd.h>
 
 #include "agent.pb-c.h"
+#include "ctl/commands/command_line.h"
 #include "ctl/commands/commands.h"
 #include "ctl/commands/options.h"
 #include "ctl/vm/record.h"
@@ -70,7 +70,8 @@ struct cp {
 	int timeout_ms;
 };
 
-static int cp_parse(struct cp *c, int argc, char **argv, struct error *err);
+static int cp_read_options(struct cp *c, int argc, char **argv);
+static int cp_parse(struct cp *c, char *const *paths, struct error *err);
 static int cp_download(struct cp *c, struct error *err);
 static int cp_upload(struct cp *c, struct error *err);
 static int cp_execute(struct cp *c, const char *const *args, int in, int out, int errors,
@@ -85,17 +86,17 @@ cmd_cp(int argc, char **argv)
 {
 	auto_free struct cp *c = calloc(1, sizeof(*c));
 	struct error err = ERROR_INIT;
-	int r;
+	int r, first;
 
 	if (!c)
 		return EXIT_FAILED;
-	r = cp_parse(c, argc, argv, &err);
-	if (r != 0) {
-		if (r < 0 && err.msg[0])
-			(void)fprintf(stderr, "tatamictl cp: %s\n", err.msg);
-		else
-			(void)fprintf(r > 0 ? stdout : stderr, "%s", cp_usage);
-		return r > 0 ? 0 : EXIT_USAGE;
+	c->timeout_ms = CALL_TIMEOUT_S * 1000;
+	first = cp_read_options(c, argc, argv);
+	if (first <= 0)
+		return -first;
+	if (cp_parse(c, argv + first, &err) < 0) {
+		(void)fprintf(stderr, "tatamictl cp: %s\n", err.msg);
+		return EXIT_USAGE;
 	}
 	(void)signal(SIGPIPE, SIG_IGN);
 	r = record_find(c->vm, c->container, true, &c->ref, &err);
@@ -149,43 +150,41 @@ cp_split_path(struct cp *c, char *path, struct error *err)
 	return 0;
 }
 
+/* Returns what command_line_read() returns. */
+static int
+cp_read_options(struct cp *c, int argc, char **argv)
+{
+	const struct command_option options[] = {
+		{ "archive", 'a', .flag = &c->archive },
+		{ "container", 'c', .text = &c->container },
+		{ "timeout", .timeout_ms = &c->timeout_ms },
+	};
+	const struct command_line line = {
+		.usage = cp_usage,
+		.options = options,
+		.n_options = ARRAY_LEN(options),
+		.operands_min = 2,
+		.operands_max = 2,
+	};
+
+	return command_line_read(&line, argc, argv);
+}
+
 /* Returns 0, 1 if the help was asked for, or -1, with a message or without one. */
 static int
-cp_parse(struct cp *c, int argc, char **argv, struct error *err)
+cp_parse(struct cp *c, char *const *paths, struct error *err)
 {
-	static const struct option options[] = {
-		{ "archive", no_argument, NULL, 'a' },
-		{ "container", required_argument, NULL, 'c' },
-		{ "timeout", required_argument, NULL, 't' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
 	char from[PATH_MAX], to[PATH_MAX];
 	bool is_from, is_to;
-	int opt;
 
-	c->timeout_ms = CALL_TIMEOUT_S * 1000;
-	optind = 0;
-	while ((opt = getopt_long(argc, argv, "ac:h", options, NULL)) != -1) {
-		if (opt == 'a')
-			c->archive = true;
-		else if (opt == 'c')
-			c->container = optarg;
-		else if (opt != 't')
-			return opt == 'h' ? 1 : -1;
-		else if (options_parse_seconds("--timeout", optarg, &c->timeout_ms, err) < 0)
-			return -1;
-	}
-	if (argc - optind != 2)
-		return -1;
-	is_from = cp_split(c, argv[optind], from);
-	is_to = cp_split(c, argv[optind + 1], to);
+	is_from = cp_split(c, paths[0], from);
+	is_to = cp_split(c, paths[1], to);
 	if (is_from == is_to)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 is_from ? "both are files of containers: copy by way of `-`"
 					 : "neither is NAME:PATH, a file of a container");
 	c->is_upload = is_to;
-	c->local = argv[optind + is_from];
+	c->local = paths[is_from];
 	return cp_split_path(c, is_to ? to : from, err);
 }
 

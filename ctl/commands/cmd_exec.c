@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tatamictl exec: one more process in a container of a VM in the background. */
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +7,7 @@
 #include <unistd.h>
 
 #include "agent.pb-c.h"
+#include "ctl/commands/command_line.h"
 #include "ctl/commands/commands.h"
 #include "ctl/commands/exec_user.h"
 #include "ctl/commands/options.h"
@@ -57,21 +57,8 @@ static const char exec_usage[] =
 	"  --timeout SECONDS      time for the reply to a call to the agent (default 60)\n"
 	"  -h, --help             print this\n";
 
-static const struct option exec_options[] = {
-	{ "container", required_argument, NULL, 'c' },
-	{ "interactive", no_argument, NULL, 'i' },
-	{ "tty", no_argument, NULL, 't' },
-	{ "env", required_argument, NULL, 'e' },
-	{ "cwd", required_argument, NULL, 'w' },
-	{ "user", required_argument, NULL, 'u' },
-	{ "privileged", no_argument, NULL, 'p' },
-	{ "keep", no_argument, NULL, 'k' },
-	{ "timeout", required_argument, NULL, 'T' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 },
-};
-
 static int exec_parse(struct exec_options *o, int argc, char **argv);
+static int exec_parse_env(const char *value, void *data, struct error *err);
 static int exec_find_user(struct ttrpc_client *client, const struct vm_state *state,
 			  struct exec_options *o, struct error *err);
 static int exec_session(struct ttrpc_client *client, const struct vm_state *state,
@@ -94,12 +81,8 @@ cmd_exec(int argc, char **argv)
 	bool is_usage;
 	int r = exec_parse(&o, argc, argv);
 
-	if (r > 0)
-		return 0;
-	if (r < 0) {
-		(void)fprintf(stderr, "%s", exec_usage);
-		return EXIT_USAGE;
-	}
+	if (r <= 0)
+		return -r;
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (record_find(o.vm, o.container, true, &c, &err) < 0)
 		return exec_complain("exec", &err, EXIT_FAILED);
@@ -118,56 +101,66 @@ cmd_exec(int argc, char **argv)
 	return r < 0 ? exec_complain("exec", &err, is_usage ? EXIT_USAGE : exit_code_of(&err)) : r;
 }
 
-/* Returns 0, 1 after printing the help, or -1 for invalid usage. */
+/* Returns what command_line_read() returns. */
 static int
 exec_parse(struct exec_options *o, int argc, char **argv)
 {
-	struct error err = ERROR_INIT;
-	int opt;
+	const char *cwd = NULL;
+	const struct command_option options[] = {
+		{ "container", 'c', .text = &o->container },
+		{ "interactive", 'i', .flag = &o->interactive },
+		{ "tty", 't', .flag = &o->process.terminal },
+		{ "env", 'e', .parse = exec_parse_env, .data = o },
+		{ "cwd", 'w', .text = &cwd },
+		{ "user", 'u', .text = &o->user },
+		{ "privileged", .flag = &o->process.privileged },
+		{ "keep", .flag = &o->keep },
+		{ "timeout", .timeout_ms = &o->timeout_ms },
+	};
+	const struct command_line line = {
+		.usage = exec_usage,
+		.options = options,
+		.n_options = ARRAY_LEN(options),
+		.operands_min = 2,
+		.operands_max = argc,
+		.is_prefix = true,
+	};
+	int first;
 
 	o->timeout_ms = CALL_TIMEOUT_S * 1000;
-	o->process.cwd = "/";
 	o->process.env = o->env;
 	o->env[o->process.n_env++] =
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-	optind = 0;
-	while ((opt = getopt_long(argc, argv, "+tie:w:u:c:h", exec_options, NULL)) != -1) {
-		if (opt == 't') {
-			o->process.terminal = true;
-		} else if (opt == 'i') {
-			o->interactive = true;
-		} else if (opt == 'p') {
-			o->process.privileged = true;
-		} else if (opt == 'k') {
-			o->keep = true;
-		} else if (opt == 'e' && o->process.n_env < ENV_MAX - 1 && strchr(optarg, '=')) {
-			o->env[o->process.n_env++] = optarg;
-		} else if (opt == 'T' &&
-			   options_parse_seconds("--timeout", optarg, &o->timeout_ms, &err) == 0) {
-			continue;
-		} else if (opt == 'c') {
-			o->container = optarg;
-		} else if (opt == 'w') {
-			o->process.cwd = optarg;
-			o->has_cwd = true;
-		} else if (opt == 'u') {
-			o->user = optarg;
-		} else if (opt == 'h') {
-			(void)printf("%s", exec_usage);
-			return 1;
-		} else {
-			return -1;
-		}
-	}
+	first = command_line_read(&line, argc, argv);
+	if (first <= 0)
+		return first;
+	o->has_cwd = cwd != NULL;
+	o->process.cwd = cwd ? cwd : "/";
 	if (o->process.terminal)
 		spec_env_default(o->env, &o->process.n_env, "TERM=xterm");
-	if (optind >= argc)
-		return -1;
-	o->vm = argv[optind++];
-	if (optind < argc && strcmp(argv[optind], "--") == 0)
-		optind++;
-	o->process.args = argv + optind;
-	return argv[optind] ? 0 : -1;
+	o->vm = argv[first++];
+	if (strcmp(argv[first], "--") == 0)
+		first++;
+	o->process.args = argv + first;
+	if (argv[first])
+		return first;
+	(void)fputs(exec_usage, stderr);
+	return -EXIT_USAGE;
+}
+
+static int
+exec_parse_env(const char *value, void *data, struct error *err)
+{
+	struct exec_options *o = data;
+
+	if (!strchr(value, '='))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "--env %s: expected KEY=VALUE",
+				 value);
+	if (o->process.n_env >= ENV_MAX - 1)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "--env: more than %d variables",
+				 ENV_MAX - 2);
+	o->env[o->process.n_env++] = value;
+	return 0;
 }
 
 static int

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tatamictl images, pull, rmi: the cache of images. */
-#include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +7,7 @@
 #include <sys/utsname.h>
 #include <time.h>
 
+#include "ctl/commands/command_line.h"
 #include "ctl/commands/commands.h"
 #include "ctl/image/cache.h"
 #include "ctl/json/json.h"
@@ -40,39 +40,12 @@ static const char rmi_usage[] =
 	"  -a, --all   every one that no VM uses\n"
 	"  -h, --help  print this\n";
 
-static const struct option images_options[] = {
-	{ "json", no_argument, NULL, 'j' },
-	{ "quiet", no_argument, NULL, 'q' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 },
-};
-static const struct option pull_options[] = {
-	{ "arch", required_argument, NULL, 'A' },
-	{ "quiet", no_argument, NULL, 'q' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 },
-};
-static const struct option rmi_options[] = {
-	{ "all", no_argument, NULL, 'a' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 },
-};
-
 /* Reports a failure of a command. */
 static int
 images_fail(const char *command, const struct error *err)
 {
 	(void)fprintf(stderr, "tatamictl %s: %s\n", command, err->msg);
 	return err->code == ERROR_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
-}
-
-static int
-images_bad_option(int argc, char **argv, int opt)
-{
-	(void)fprintf(stderr, "tatamictl %s: %s: %s (see --help)\n", argv[0],
-		      argv[optind > argc ? argc : optind - 1],
-		      opt == ':' ? "needs a value" : "unknown option");
-	return EXIT_USAGE;
 }
 
 static void
@@ -127,27 +100,18 @@ cmd_images(int argc, char **argv)
 {
 	struct error err = ERROR_INIT;
 	bool as_json = false, is_quiet = false;
+	const struct command_option options[] = {
+		{ "json", .flag = &as_json },
+		{ "quiet", 'q', .flag = &is_quiet },
+	};
+	const struct command_line line = { .usage = images_usage,
+					   .options = options,
+					   .n_options = ARRAY_LEN(options) };
 	json_t *list = NULL;
-	int opt, r;
+	int r, first = command_line_read(&line, argc, argv);
 
-	optind = 0;
-	opterr = 0;
-	while ((opt = getopt_long(argc, argv, ":qh", images_options, NULL)) != -1) {
-		if (opt == 'h') {
-			(void)fputs(images_usage, stdout);
-			return 0;
-		}
-		if (opt == 'j')
-			as_json = true;
-		else if (opt == 'q')
-			is_quiet = true;
-		else
-			return images_bad_option(argc, argv, opt);
-	}
-	if (optind < argc) {
-		(void)fprintf(stderr, "tatamictl images: unexpected argument %s\n", argv[optind]);
-		return EXIT_USAGE;
-	}
+	if (first <= 0)
+		return -first;
 	if (as_json)
 		list = json_array();
 	else if (!is_quiet)
@@ -169,40 +133,33 @@ int
 cmd_pull(int argc, char **argv)
 {
 	enum vm_arch arch = VM_X86_64;
+	bool is_quiet = false;
+	const struct command_option options[] = {
+		{ "arch", .arch = &arch },
+		{ "quiet", 'q', .flag = &is_quiet },
+	};
+	const struct command_line line = {
+		.usage = pull_usage,
+		.options = options,
+		.n_options = ARRAY_LEN(options),
+		.operands_min = 1,
+		.operands_max = argc,
+	};
 	struct error err = ERROR_INIT;
 	struct utsname here;
-	int opt;
+	int first;
 
 	if (uname(&here) == 0)
 		(void)find_arch(here.machine, &arch);
-	optind = 0;
-	opterr = 0;
-	while ((opt = getopt_long(argc, argv, ":qh", pull_options, NULL)) != -1) {
-		if (opt == 'h') {
-			(void)fputs(pull_usage, stdout);
-			return 0;
-		}
-		if (opt == 'q') {
-			cache_be_quiet();
-			continue;
-		}
-		if (opt != 'A')
-			return images_bad_option(argc, argv, opt);
-		if (!find_arch(optarg, &arch)) {
-			(void)fprintf(stderr,
-				      "tatamictl pull: --arch %s: expected x86_64 or aarch64\n",
-				      optarg);
-			return EXIT_USAGE;
-		}
-	}
-	if (optind == argc) {
-		(void)fputs(pull_usage, stderr);
-		return EXIT_USAGE;
-	}
-	for (; optind < argc; optind++) {
+	first = command_line_read(&line, argc, argv);
+	if (first <= 0)
+		return -first;
+	if (is_quiet)
+		cache_be_quiet();
+	for (int i = first; i < argc; i++) {
 		struct cached image = { .lock = -1 };
 
-		if (cache_pull(argv[optind], find_arch_name(arch), &image, &err) < 0)
+		if (cache_pull(argv[i], find_arch_name(arch), &image, &err) < 0)
 			return images_fail("pull", &err);
 		close_fd(&image.lock);
 		(void)printf("%s\n", image.digest);
@@ -215,20 +172,18 @@ cmd_rmi(int argc, char **argv)
 {
 	struct error err = ERROR_INIT;
 	bool all = false;
-	int opt, n;
+	const struct command_option options[] = { { "all", 'a', .flag = &all } };
+	const struct command_line line = {
+		.usage = rmi_usage,
+		.options = options,
+		.n_options = ARRAY_LEN(options),
+		.operands_max = argc,
+	};
+	int n, first = command_line_read(&line, argc, argv);
 
-	optind = 0;
-	opterr = 0;
-	while ((opt = getopt_long(argc, argv, ":ah", rmi_options, NULL)) != -1) {
-		if (opt == 'h') {
-			(void)fputs(rmi_usage, stdout);
-			return 0;
-		}
-		if (opt != 'a')
-			return images_bad_option(argc, argv, opt);
-		all = true;
-	}
-	if (all ? optind < argc : optind == argc) {
+	if (first <= 0)
+		return -first;
+	if ((first < argc) == all) {
 		(void)fputs(rmi_usage, stderr);
 		return EXIT_USAGE;
 	}
@@ -239,8 +194,8 @@ cmd_rmi(int argc, char **argv)
 		(void)printf("%d removed\n", n);
 		return 0;
 	}
-	for (; optind < argc; optind++)
-		if (cache_remove(argv[optind], &err) < 0)
+	for (int i = first; i < argc; i++)
+		if (cache_remove(argv[i], &err) < 0)
 			return images_fail("rmi", &err);
 	return 0;
 }

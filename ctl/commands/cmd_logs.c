@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ctl/commands/command_line.h"
 #include "ctl/commands/commands.h"
 #include "ctl/streams/log.h"
 #include "ctl/vm/record.h"
@@ -40,7 +40,6 @@ static const char usage[] =
 	"  -h, --help             print this\n";
 
 struct logs {
-	const char *vm, *container;
 	bool follow, timestamps;
 	/* lines from the end, UINT32_MAX: all */
 	uint32_t tail;
@@ -64,24 +63,39 @@ struct logs {
 	uint64_t lines, skip;
 };
 
-static int logs_parse(struct logs *l, int argc, char **argv);
 static int logs_open(struct logs *l, struct error *err);
 static int logs_count(struct logs *l, struct error *err);
 static int logs_copy(struct logs *l, struct error *err);
 static int logs_copy_more(void *logs, struct error *err);
+static int logs_parse_since(const char *text, void *out, struct error *err);
 static bool logs_parse_time(const char *text, char out[static LOG_TIME_LEN + 1]);
 
 int
 cmd_logs(int argc, char **argv)
 {
 	struct logs l = { .tail = UINT32_MAX, .is_at_start = true };
+	const char *container = NULL;
+	const struct command_option options[] = {
+		{ "container", 'c', .text = &container },
+		{ "follow", 'f', .flag = &l.follow },
+		{ "tail", 'n', .number = &l.tail },
+		{ "since", .parse = logs_parse_since, .data = l.since },
+		{ "timestamps", 't', .flag = &l.timestamps },
+	};
+	const struct command_line line = {
+		.usage = usage,
+		.options = options,
+		.n_options = ARRAY_LEN(options),
+		.operands_min = 1,
+		.operands_max = 1,
+	};
 	struct error err = ERROR_INIT;
 	struct record_ref c;
-	int r = logs_parse(&l, argc, argv);
+	int r, first = command_line_read(&line, argc, argv);
 
-	if (r != 0)
-		return r > 0 ? 0 : EXIT_USAGE;
-	r = record_find(l.vm, l.container, false, &c, &err);
+	if (first <= 0)
+		return -first;
+	r = record_find(argv[first], container, false, &c, &err);
 	if (r == 0) {
 		record_log(&c.state, c.container[0] ? c.container : NULL, l.path, sizeof(l.path));
 		r = logs_open(&l, &err);
@@ -104,41 +118,14 @@ cmd_logs(int argc, char **argv)
 }
 
 static int
-logs_parse(struct logs *l, int argc, char **argv)
+logs_parse_since(const char *text, void *out, struct error *err)
 {
-	static const struct option options[] = {
-		{ "container", required_argument, NULL, 'c' },
-		{ "follow", no_argument, NULL, 'f' },
-		{ "tail", required_argument, NULL, 'n' },
-		{ "since", required_argument, NULL, 's' },
-		{ "timestamps", no_argument, NULL, 't' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	int opt;
-
-	optind = 0;
-	while ((opt = getopt_long(argc, argv, "c:fn:th", options, NULL)) != -1) {
-		if (opt == 'c') {
-			l->container = optarg;
-		} else if (opt == 'f') {
-			l->follow = true;
-		} else if (opt == 't') {
-			l->timestamps = true;
-		} else if ((opt == 'n' && parse_u32(optarg, &l->tail)) ||
-			   (opt == 's' && logs_parse_time(optarg, l->since))) {
-			continue;
-		} else {
-			(void)fprintf(opt == 'h' ? stdout : stderr, "%s", usage);
-			return opt == 'h' ? 1 : -1;
-		}
-	}
-	if (argc - optind == 1) {
-		l->vm = argv[optind];
-		return 0;
-	}
-	(void)fprintf(stderr, "%s", usage);
-	return -1;
+	return logs_parse_time(text, out)
+		       ? 0
+		       : error_set(err, ERROR_INVALID_ARGUMENT,
+				   "--since %s: expected a time such as 90s, 1h30m or "
+				   "2026-11-30T12:00:00",
+				   text);
 }
 
 /* Parses a duration "1h30m" before now, or a date with or without a time. */

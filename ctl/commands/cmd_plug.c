@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tatamictl plug, unplug: hot-plug devices into a VM that runs in the background. */
-#include <getopt.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -8,6 +7,7 @@
 #include <string.h>
 
 #include "agent.pb-c.h"
+#include "ctl/commands/command_line.h"
 #include "ctl/commands/commands.h"
 #include "ctl/commands/options.h"
 #include "ctl/spec/quantity.h"
@@ -78,41 +78,35 @@ plug_complain(const char *command, const struct error *err)
 int
 cmd_plug(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "list", no_argument, NULL, 'l' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "timeout", required_argument, NULL, 't' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
 	struct plug_request r = { .type = PLUG_BLK, .timeout_ms = CALL_TIMEOUT_S * 1000 };
+	bool is_list = false, as_json = false;
+	const struct command_option options[] = {
+		{ "list", .flag = &is_list },
+		{ "json", .flag = &as_json },
+		{ "timeout", .timeout_ms = &r.timeout_ms },
+	};
+	const struct command_line line = {
+		.usage = plug_usage,
+		.options = options,
+		.n_options = ARRAY_LEN(options),
+		.operands_min = 1,
+		.operands_max = 2,
+	};
 	struct error err = ERROR_INIT;
 	struct vm_state state;
 	struct qmp q = { .fd = -1 };
 	json_t *list = NULL;
-	bool is_list = false;
-	int opt, done;
+	int done, first = command_line_read(&line, argc, argv);
 
-	optind = 0;
-	while ((opt = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (opt == 'l') {
-			is_list = true;
-		} else if (opt == 'j') {
-			list = list ? list : json_array();
-		} else if (opt != 't' ||
-			   options_parse_seconds("--timeout", optarg, &r.timeout_ms, &err) < 0) {
-			(void)fprintf(opt == 'h' ? stdout : stderr, "%s", plug_usage);
-			json_decref(list);
-			return opt == 'h' ? 0 : EXIT_USAGE;
-		}
-	}
-	if (argc - optind != (is_list ? 1 : 2) || (list && !is_list)) {
+	if (first <= 0)
+		return -first;
+	if (argc - first != (is_list ? 1 : 2) || (as_json && !is_list)) {
 		(void)fprintf(stderr, "%s", plug_usage);
-		json_decref(list);
 		return EXIT_USAGE;
 	}
+	list = as_json ? json_array() : NULL;
 	if (is_list) {
-		done = state_read_alive(argv[optind], &state, &err);
+		done = state_read_alive(argv[first], &state, &err);
 		if (done == 0)
 			done = qmp_open(&q, state.dir, &err);
 		if (done == 0)
@@ -123,9 +117,9 @@ cmd_plug(int argc, char **argv)
 			(void)putchar('\n');
 		}
 	} else {
-		done = plug_parse(&r, argv[optind + 1], &err);
+		done = plug_parse(&r, argv[first + 1], &err);
 		if (done == 0)
-			done = state_read_alive(argv[optind], &state, &err);
+			done = state_read_alive(argv[first], &state, &err);
 		if (done == 0)
 			done = plug_do(&state, &r, &err);
 	}
@@ -273,33 +267,27 @@ plug_online(const struct vm_state *state, const struct plug_request *r, const st
 int
 cmd_unplug(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "timeout", required_argument, NULL, 't' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+	int timeout_ms = DETACH_TIMEOUT_S * 1000;
+	const struct command_option options[] = { { "timeout", .timeout_ms = &timeout_ms } };
+	const struct command_line line = {
+		.usage = unplug_usage,
+		.options = options,
+		.n_options = ARRAY_LEN(options),
+		.operands_min = 2,
+		.operands_max = 2,
 	};
-	int timeout_ms = DETACH_TIMEOUT_S * 1000, opt, done;
 	struct error err = ERROR_INIT;
 	struct vm_state state;
 	struct qmp q = { .fd = -1 };
+	int done, first = command_line_read(&line, argc, argv);
 
-	optind = 0;
-	while ((opt = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (opt == 't' &&
-		    options_parse_seconds("--timeout", optarg, &timeout_ms, &err) == 0)
-			continue;
-		(void)fprintf(opt == 'h' ? stdout : stderr, "%s", unplug_usage);
-		return opt == 'h' ? 0 : EXIT_USAGE;
-	}
-	if (argc - optind != 2) {
-		(void)fprintf(stderr, "%s", unplug_usage);
-		return EXIT_USAGE;
-	}
-	done = state_read_alive(argv[optind], &state, &err);
+	if (first <= 0)
+		return -first;
+	done = state_read_alive(argv[first], &state, &err);
 	if (done == 0)
 		done = qmp_open(&q, state.dir, &err);
 	if (done == 0)
-		done = attach_remove(&q, argv[optind + 1], timeout_ms, &err);
+		done = attach_remove(&q, argv[first + 1], timeout_ms, &err);
 	qmp_close(&q);
 	return done < 0 ? plug_complain(argv[0], &err) : 0;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tatamictl ps, inspect, stats: what runs, and what ran. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include <jansson.h>
 
 #include "agent.pb-c.h"
+#include "ctl/commands/command_line.h"
 #include "ctl/commands/commands.h"
 #include "ctl/json/json.h"
 #include "ctl/commands/options.h"
@@ -80,34 +80,21 @@ ps_print_json(json_t *j, const char *command)
 int
 cmd_ps(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "all", no_argument, NULL, 'a' },   { "containers", no_argument, NULL, 'c' },
-		{ "quiet", no_argument, NULL, 'q' }, { "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },  { NULL, 0, NULL, 0 },
-	};
 	struct ps p = { .all = false };
+	const struct command_option options[] = {
+		{ "all", 'a', .flag = &p.all },
+		{ "containers", 'c', .flag = &p.containers },
+		{ "quiet", 'q', .flag = &p.quiet },
+		{ "json", .flag = &p.json },
+	};
+	const struct command_line line = { .usage = ps_usage,
+					   .options = options,
+					   .n_options = ARRAY_LEN(options) };
 	struct error err = ERROR_INIT;
-	int opt;
+	int first = command_line_read(&line, argc, argv);
 
-	optind = 0;
-	while ((opt = getopt_long(argc, argv, "acqh", options, NULL)) != -1) {
-		if (opt == 'a') {
-			p.all = true;
-		} else if (opt == 'c') {
-			p.containers = true;
-		} else if (opt == 'q') {
-			p.quiet = true;
-		} else if (opt == 'j') {
-			p.json = true;
-		} else {
-			(void)fprintf(opt == 'h' ? stdout : stderr, "%s", ps_usage);
-			return opt == 'h' ? 0 : EXIT_USAGE;
-		}
-	}
-	if (optind != argc) {
-		(void)fprintf(stderr, "%s", ps_usage);
-		return EXIT_USAGE;
-	}
+	if (first <= 0)
+		return -first;
 	p.list = json_array();
 	if (state_for_each(ps_add, &p, &err) < 0) {
 		json_decref(p.list);
@@ -217,18 +204,18 @@ ps_print_containers(struct ps *p, const struct vm_state *s)
 int
 cmd_inspect(int argc, char **argv)
 {
+	const struct command_line line = { .usage = inspect_usage,
+					   .operands_min = 1,
+					   .operands_max = 1 };
 	struct error err = ERROR_INIT;
 	struct vm_state s;
 	json_t *j, *c;
 	size_t i;
+	int first = command_line_read(&line, argc, argv);
 
-	if (argc != 2 || wants_help(argc, argv)) {
-		bool is_asked = wants_help(argc, argv);
-
-		(void)fprintf(is_asked ? stdout : stderr, "%s", inspect_usage);
-		return is_asked ? 0 : EXIT_USAGE;
-	}
-	if (state_read(argv[1], &s, &err) < 0)
+	if (first <= 0)
+		return -first;
+	if (state_read(argv[first], &s, &err) < 0)
 		return ps_complain("inspect", &err);
 	j = ps_describe(&s);
 	json_array_foreach(json_object_get(j, "containers"), i, c)
@@ -283,41 +270,31 @@ stats_print(const char *id, const Grpc__StatsContainerResponse *r)
 int
 cmd_stats(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "container", required_argument, NULL, 'c' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "timeout", required_argument, NULL, 't' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+	const char *container = NULL;
+	int timeout_ms = CALL_TIMEOUT_S * 1000, first, code = 0;
+	bool json = false;
+	const struct command_option options[] = {
+		{ "container", 'c', .text = &container },
+		{ "json", .flag = &json },
+		{ "timeout", .timeout_ms = &timeout_ms },
+	};
+	const struct command_line line = {
+		.usage = stats_usage,
+		.options = options,
+		.n_options = ARRAY_LEN(options),
+		.operands_min = 1,
+		.operands_max = 1,
 	};
 	Grpc__StatsContainerRequest q = GRPC__STATS_CONTAINER_REQUEST__INIT;
-	const char *container = NULL;
 	struct error err = ERROR_INIT;
 	struct ttrpc_client *client;
 	ProtobufCMessage *reply = NULL;
 	struct record_ref c;
-	bool json = false;
-	int timeout_ms = CALL_TIMEOUT_S * 1000, opt, code = 0;
 
-	optind = 0;
-	while ((opt = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-		if (opt == 'c') {
-			container = optarg;
-		} else if (opt == 'j') {
-			json = true;
-		} else if (opt == 't' &&
-			   options_parse_seconds("--timeout", optarg, &timeout_ms, &err) == 0) {
-			continue;
-		} else {
-			(void)fprintf(opt == 'h' ? stdout : stderr, "%s", stats_usage);
-			return opt == 'h' ? 0 : EXIT_USAGE;
-		}
-	}
-	if (argc - optind != 1) {
-		(void)fprintf(stderr, "%s", stats_usage);
-		return EXIT_USAGE;
-	}
-	if (record_find(argv[optind], container, true, &c, &err) < 0)
+	first = command_line_read(&line, argc, argv);
+	if (first <= 0)
+		return -first;
+	if (record_find(argv[first], container, true, &c, &err) < 0)
 		return ps_complain("stats", &err);
 	q.container_id = c.id;
 	client = ttrpc_client_dial(c.state.address, timeout_ms, &err);

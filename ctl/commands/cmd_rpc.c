@@ -6,7 +6,6 @@
 #include "ctl/commands/cmd_rpc.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "agent.pb-c.h"
+#include "ctl/commands/command_line.h"
 #include "ctl/json/json.h"
 #include "ctl/spec/oci_config.h"
 #include "ctl/vm/state.h"
@@ -47,16 +47,39 @@ struct method {
 	const ProtobufCMethodDescriptor *method;
 };
 
+static const char rpc_usage[] =
+	"usage: tatamictl rpc [OPTION]… NAME|ADDRESS METHOD [JSON|@FILE|-]\n"
+	"       tatamictl rpc --list [METHOD | --json]\n"
+	"\n"
+	"Calls a method of an agent and prints the reply as JSON. The request is a JSON\n"
+	"object with the field names of the protocol (default {}); @FILE reads it from a\n"
+	"file, - from standard input. Bytes are base64, 64-bit numbers may be strings.\n"
+	"CreateContainer takes a config.json of the OCI specification as well, alone or as\n"
+	"its OCI.\n"
+	"\n"
+	"  --list             list all methods, or show the messages of one\n"
+	"  --json             with --list, an array of objects\n"
+	"  --timeout SECONDS  fail after this time (default: never)\n"
+	"  --raw              write only the contents of the reply's bytes field\n"
+	"  --compact          print the reply on one line\n"
+	"  --id ID            the container that a config.json creates (default: the name\n"
+	"                     of its directory, or container)\n"
+	"  -h, --help         print this\n"
+	"\n"
+	"NAME:    a VM of `tatamictl boot` or `pod`\n"
+	"ADDRESS: unix:///PATH  vsock://CID:PORT  tcp://HOST:PORT  hvsock:///PATH:PORT\n"
+	"METHOD:  CreateContainer, or with its service: grpc.Health/Check\n"
+	"Exit code: 0 success, 1 the call failed, 2 usage, 125 no connection.\n";
+
 struct options {
-	bool help, list, json, raw, compact;
+	bool list, json, raw, compact;
 	/* container of a config.json, or NULL */
 	const char *id;
 	/* -1: no timeout */
 	int timeout_ms;
 };
 
-static bool rpc_read_options(int argc, char **argv, struct options *o);
-static int rpc_usage(FILE *to);
+static int rpc_read_options(int argc, char **argv, struct options *o);
 static int rpc_list_methods(bool as_json);
 static int rpc_show_method(const char *name);
 static int rpc_call(const char *address_text, const char *name, const char *json,
@@ -81,100 +104,43 @@ rpc_complain(int code, const struct error *err)
 int
 cmd_rpc(int argc, char **argv)
 {
-	struct options o;
+	struct options o = { .timeout_ms = -1 };
+	int first = rpc_read_options(argc, argv, &o);
 
-	if (!rpc_read_options(argc, argv, &o))
-		return EXIT_USAGE;
-	if (o.help)
-		return rpc_usage(stdout);
-	argc -= optind;
-	argv += optind;
+	if (first <= 0)
+		return -first;
+	argc -= first;
+	argv += first;
 	if (o.list && (argc == 0 || (argc == 1 && !o.json)))
 		return argc ? rpc_show_method(argv[0]) : rpc_list_methods(o.json);
-	if (o.list || o.json || argc < 2 || argc > 3)
-		return rpc_usage(stderr);
+	if (o.list || o.json || argc < 2) {
+		(void)fputs(rpc_usage, stderr);
+		return EXIT_USAGE;
+	}
 	return rpc_call(argv[0], argv[1], argc == 3 ? argv[2] : "{}", &o);
 }
 
-static bool
+/* Returns what command_line_read() returns. */
+static int
 rpc_read_options(int argc, char **argv, struct options *o)
 {
-	static const struct option known[] = {
-		{ "help", no_argument, NULL, 'h' },     { "list", no_argument, NULL, 'l' },
-		{ "json", no_argument, NULL, 'j' },     { "timeout", required_argument, NULL, 't' },
-		{ "raw", no_argument, NULL, 'r' },      { "compact", no_argument, NULL, 'c' },
-		{ "id", required_argument, NULL, 'i' }, { NULL, 0, NULL, 0 },
+	const struct command_option options[] = {
+		{ "list", .flag = &o->list },
+		{ "json", .flag = &o->json },
+		{ "timeout", .timeout_ms = &o->timeout_ms },
+		{ "raw", .flag = &o->raw },
+		{ "compact", .flag = &o->compact },
+		{ "id", .text = &o->id },
 	};
-	uint32_t seconds;
-	int c;
+	const struct command_line line = {
+		.usage = rpc_usage,
+		.options = options,
+		.n_options = ARRAY_LEN(options),
+		.operands_max = 3,
+		.is_prefix = true,
+	};
 
-	*o = (struct options){ .timeout_ms = -1 };
-	/* main() may already have called getopt. */
-	optind = 0;
-	while ((c = getopt_long(argc, argv, "+h", known, NULL)) != -1) {
-		switch (c) {
-		case 'h':
-			o->help = true;
-			break;
-		case 'l':
-			o->list = true;
-			break;
-		case 'j':
-			o->json = true;
-			break;
-		case 'r':
-			o->raw = true;
-			break;
-		case 'c':
-			o->compact = true;
-			break;
-		case 'i':
-			o->id = optarg;
-			break;
-		case 't':
-			if (parse_u32(optarg, &seconds) && seconds > 0 &&
-			    seconds <= INT_MAX / 1000) {
-				o->timeout_ms = (int)seconds * 1000;
-				break;
-			}
-			fprintf(stderr, "tatamictl: --timeout: invalid number of seconds '%s'\n",
-				optarg);
-			return false;
-		default:
-			/* getopt_long() has printed an error. */
-			return false;
-		}
-	}
-	return true;
-}
-
-static int
-rpc_usage(FILE *to)
-{
-	fputs("Usage: tatamictl rpc [OPTION]… NAME|ADDRESS METHOD [JSON|@FILE|-]\n"
-	      "       tatamictl rpc --list [METHOD | --json]\n"
-	      "\n"
-	      "Calls a method of an agent and prints the reply as JSON. The request is a JSON\n"
-	      "object with the field names of the protocol (default {}); @FILE reads it from a\n"
-	      "file, - from standard input. Bytes are base64, 64-bit numbers may be strings.\n"
-	      "CreateContainer takes a config.json of the OCI specification as well, alone or as\n"
-	      "its OCI.\n"
-	      "\n"
-	      "  --list             list all methods, or show the messages of one\n"
-	      "  --json             with --list, an array of objects\n"
-	      "  --timeout SECONDS  fail after this time (default: never)\n"
-	      "  --raw              write only the contents of the reply's bytes field\n"
-	      "  --compact          print the reply on one line\n"
-	      "  --id ID            the container that a config.json creates (default: the name\n"
-	      "                     of its directory, or container)\n"
-	      "  -h, --help         print this\n"
-	      "\n"
-	      "NAME:    a VM of `tatamictl boot` or `pod`\n"
-	      "ADDRESS: unix:///PATH  vsock://CID:PORT  tcp://HOST:PORT  hvsock:///PATH:PORT\n"
-	      "METHOD:  CreateContainer, or with its service: grpc.Health/Check\n"
-	      "Exit code: 0 success, 1 the call failed, 2 usage, 125 no connection.\n",
-	      to);
-	return to == stdout ? EXIT_OK : EXIT_USAGE;
+	return command_line_read(&line, argc, argv);
 }
 
 /* ---- --list ---- */

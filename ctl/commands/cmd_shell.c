@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tatamictl shell: the agent's debug console, a shell in the guest and outside of containers. */
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -15,6 +14,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "ctl/commands/command_line.h"
 #include "ctl/commands/commands.h"
 #include "ctl/commands/options.h"
 #include "ctl/vm/state.h"
@@ -60,7 +60,6 @@ struct shell {
 	size_t query;
 };
 
-static int shell_parse(struct shell *s, int argc, char **argv);
 static int shell_connect(struct shell *s, struct error *err);
 static int shell_relay(struct shell *s, int signals, struct error *err);
 static void shell_read_input(struct shell *s, bool *is_over);
@@ -74,14 +73,26 @@ cmd_shell(int argc, char **argv)
 	struct shell s = { .port = DEBUG_CONSOLE_PORT,
 			   .timeout_ms = CALL_TIMEOUT_S * 1000,
 			   .fd = -1 };
+	const struct command_option options[] = {
+		{ "port", .number = &s.port },
+		{ "timeout", .timeout_ms = &s.timeout_ms },
+	};
+	const struct command_line line = {
+		.usage = usage,
+		.options = options,
+		.n_options = ARRAY_LEN(options),
+		.operands_min = 1,
+		.operands_max = 1,
+	};
 	auto_close int signals = -1;
 	struct error err = ERROR_INIT;
 	struct termios raw;
 	sigset_t set;
-	int r = shell_parse(&s, argc, argv);
+	int r, first = command_line_read(&line, argc, argv);
 
-	if (r != 0)
-		return r > 0 ? 0 : EXIT_USAGE;
+	if (first <= 0)
+		return -first;
+	s.vm = argv[first];
 	(void)signal(SIGPIPE, SIG_IGN);
 	r = shell_connect(&s, &err);
 	if (r == 0) {
@@ -108,37 +119,6 @@ cmd_shell(int argc, char **argv)
 		return 0;
 	(void)fprintf(stderr, "tatamictl shell: %s\n", err.msg);
 	return exit_code_of(&err);
-}
-
-/* Returns 0, 1 after printing the help, or -1 for invalid usage. */
-static int
-shell_parse(struct shell *s, int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "port", required_argument, NULL, 'p' },
-		{ "timeout", required_argument, NULL, 't' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	struct error err = ERROR_INIT;
-	int opt;
-
-	optind = 0;
-	while ((opt = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (opt == 'p' && parse_u32(optarg, &s->port) && s->port > 0)
-			continue;
-		if (opt == 't' &&
-		    options_parse_seconds("--timeout", optarg, &s->timeout_ms, &err) == 0)
-			continue;
-		(void)fprintf(opt == 'h' ? stdout : stderr, "%s", usage);
-		return opt == 'h' ? 1 : -1;
-	}
-	if (argc - optind == 1) {
-		s->vm = argv[optind];
-		return 0;
-	}
-	(void)fprintf(stderr, "%s", usage);
-	return -1;
 }
 
 /* Connects to the port of the debug console, next to that of the agent. */

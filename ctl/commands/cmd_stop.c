@@ -2,7 +2,6 @@
 /* tatamictl stop, wait, rm: the end of a VM in the background, and of what is remembered of it. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ctl/commands/command_line.h"
 #include "ctl/commands/commands.h"
 #include "ctl/commands/options.h"
 #include "ctl/pod/message.h"
@@ -82,38 +82,33 @@ on_each(const struct vm_state *s, void *data)
 static int
 on_vms(struct on_vms *o, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "all", no_argument, NULL, 'a' },
-		{ "force", no_argument, NULL, 'f' },
-		{ "timeout", required_argument, NULL, 't' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+	/* --force is the first, so that it can be left out; wait has none of them. */
+	const struct command_option options[] = {
+		{ "force", 'f', .flag = &o->force },
+		{ "all", 'a', .flag = &o->all },
+		{ "timeout", .timeout_ms = &o->timeout_ms },
+	};
+	const size_t without = o->takes_force ? 0 : 1;
+	const struct command_line line = {
+		.usage = o->usage,
+		.options = options + without,
+		.n_options = o->is_meant ? ARRAY_LEN(options) - without : 0,
+		.operands_max = argc,
 	};
 	struct error err = ERROR_INIT;
-	int opt;
+	int first;
 
 	o->timeout_ms = STOP_TIMEOUT_S * 1000;
-	optind = 0;
-	while ((opt = getopt_long(argc, argv, "afh", options, NULL)) != -1) {
-		if (opt == 'a' && o->is_meant) {
-			o->all = true;
-		} else if (opt == 'f' && o->takes_force) {
-			o->force = true;
-		} else if (opt == 't' && o->is_meant &&
-			   options_parse_seconds("--timeout", optarg, &o->timeout_ms, &err) == 0) {
-			continue;
-		} else {
-			(void)fprintf(opt == 'h' ? stdout : stderr, "%s", o->usage);
-			return opt == 'h' ? 0 : EXIT_USAGE;
-		}
-	}
-	if ((optind < argc) == o->all) {
+	first = command_line_read(&line, argc, argv);
+	if (first <= 0)
+		return -first;
+	if ((first < argc) == o->all) {
 		(void)fprintf(stderr, "%s", o->usage);
 		return EXIT_USAGE;
 	}
 	if (o->all && state_for_each(on_each, o, &err) < 0)
 		on_complain(o, &err);
-	for (int i = optind; i < argc; i++) {
+	for (int i = first; i < argc; i++) {
 		struct error why = ERROR_INIT;
 		struct vm_state s;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Functions that several commands use: exit codes for errors, and the option for help. */
+/* Exit codes for errors. */
 #include <string.h>
 
 #include "ctl/commands/commands.h"
@@ -16,15 +16,6 @@ static const struct {
 	{ "exec", "no such file or directory", EXIT_NOT_FOUND },
 	{ "exec", "permission denied", EXIT_NOT_EXECUTABLE },
 };
-
-bool
-wants_help(int argc, char *const *argv)
-{
-	for (int i = 1; i < argc; i++)
-		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
-			return true;
-	return false;
-}
 
 int
 exit_code_of(const struct error *err)

@@ -19,9 +19,6 @@ enum {
 	EXIT_INTERRUPTED = 130,
 };
 
-/* Returns whether an argument asks for help, for commands without other options. */
-bool wants_help(int argc, char *const *argv);
-
 /* Returns the exit code for an error that ended a command. */
 int exit_code_of(const struct error *err);
 

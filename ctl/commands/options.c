@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ctl/commands/command_line.h"
 #include "ctl/image/cache.h"
 #include "ctl/spec/quantity.h"
 #include "ctl/vm/find.h"
@@ -174,9 +175,7 @@ options_parse(struct run_options *o, int argc, char **argv, enum options_for com
 	opterr = 0;
 	while ((opt = getopt_long(argc, argv, "+:v:dtie:w:u:p:qh", long_options, NULL)) != -1) {
 		if (opt == ':' || opt == '?')
-			return error_set(err, ERROR_INVALID_ARGUMENT, "%s: %s (see --help)",
-					 argv[optind > 0 ? optind - 1 : 0],
-					 opt == ':' ? "needs a value" : "unknown option");
+			return command_line_bad_option(opt, argc, argv, err);
 		if (options_parse_one(o, opt, optarg, err) < 0)
 			return -1;
 	}
@@ -331,30 +330,6 @@ options_flag(struct run_options *o, int opt)
 	default:
 		return NULL;
 	}
-}
-
-static int
-options_parse_number(const char *option, const char *text, unsigned int min, unsigned int max,
-		     unsigned int *out, struct error *err)
-{
-	uint32_t v;
-
-	if (!parse_u32(text, &v) || v < min || v > max)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "%s %s: expected a number from %u to %u", option, text, min, max);
-	*out = v;
-	return 0;
-}
-
-int
-options_parse_seconds(const char *option, const char *text, int *out_ms, struct error *err)
-{
-	unsigned int seconds = 0;
-
-	if (options_parse_number(option, text, 1, INT_MAX / 1000, &seconds, err) < 0)
-		return -1;
-	*out_ms = (int)seconds * 1000;
-	return 0;
 }
 
 static int
@@ -574,8 +549,8 @@ options_parse_one(struct run_options *o, int opt, char *arg, struct error *err)
 	case OPT_LOG_SIZE:
 		return options_parse_log_size(arg, &o->log.size, err);
 	case OPT_LOG_FILES:
-		return options_parse_number("--log-files", arg, 1, LOG_FILES_MAX, &o->log.files,
-					    err);
+		return command_line_parse_number("--log-files", arg, 1, LOG_FILES_MAX,
+						 &o->log.files, err);
 	case OPT_SHARE:
 		return options_parse_share(o, arg, err);
 	case OPT_VIRTIOFS_CACHE:
@@ -585,8 +560,8 @@ options_parse_one(struct run_options *o, int opt, char *arg, struct error *err)
 	case OPT_DEVICE:
 		return options_parse_volume(o, arg, true, err);
 	case OPT_HOTPLUG_PORTS:
-		return options_parse_number("--hotplug-ports", arg, 1, VM_PORTS_MAX,
-					    &o->vm.hotplug_ports, err);
+		return command_line_parse_number("--hotplug-ports", arg, 1, VM_PORTS_MAX,
+						 &o->vm.hotplug_ports, err);
 	case 'e':
 		return options_parse_env(o, arg, err);
 	case 'p':
@@ -598,18 +573,20 @@ options_parse_one(struct run_options *o, int opt, char *arg, struct error *err)
 	case OPT_NETWORK:
 		return options_parse_network(o, arg, err);
 	case OPT_MEMORY:
-		return options_parse_number("--memory", arg, 64, 1u << 20, &o->vm.memory_mib, err);
+		return command_line_parse_number("--memory", arg, 64, 1u << 20, &o->vm.memory_mib,
+						 err);
 	case OPT_CPUS:
-		return options_parse_number("--cpus", arg, 1, 240, &o->vm.cpus, err);
+		return command_line_parse_number("--cpus", arg, 1, 240, &o->vm.cpus, err);
 	case OPT_MAX_MEMORY:
-		return options_parse_number("--max-memory", arg, 64, 1u << 20,
-					    &o->vm.max_memory_mib, err);
+		return command_line_parse_number("--max-memory", arg, 64, 1u << 20,
+						 &o->vm.max_memory_mib, err);
 	case OPT_MAX_CPUS:
-		return options_parse_number("--max-cpus", arg, 1, 240, &o->vm.max_cpus, err);
+		return command_line_parse_number("--max-cpus", arg, 1, 240, &o->vm.max_cpus, err);
 	case OPT_BOOT_TIMEOUT:
-		return options_parse_seconds("--boot-timeout", arg, &o->vm.boot_timeout_ms, err);
+		return command_line_parse_seconds("--boot-timeout", arg, &o->vm.boot_timeout_ms,
+						  err);
 	case OPT_CALL_TIMEOUT:
-		return options_parse_seconds("--timeout", arg, &o->vm.call_timeout_ms, err);
+		return command_line_parse_seconds("--timeout", arg, &o->vm.call_timeout_ms, err);
 	case OPT_ATTACH:
 		return options_parse_attach(o, arg, err);
 	case OPT_ARCH:
@@ -654,8 +631,8 @@ options_publish(struct vm_options *vm, const char *text, struct error *err)
 	}
 	if (!guest || strlen(text) >= sizeof(copy) ||
 	    inet_pton(is_ipv6 ? AF_INET6 : AF_INET, host, &ignored) != 1 ||
-	    options_parse_number("port", port, 1, UINT16_MAX, &p->host_port, err) < 0 ||
-	    options_parse_number("port", guest, 1, UINT16_MAX, &p->guest_port, err) < 0)
+	    command_line_parse_number("port", port, 1, UINT16_MAX, &p->host_port, err) < 0 ||
+	    command_line_parse_number("port", guest, 1, UINT16_MAX, &p->guest_port, err) < 0)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "-p %s: expected [ADDRESS:]HOSTPORT:GUESTPORT", text);
 	(void)snprintf(p->host, sizeof(p->host), "%.45s", host);

@@ -128,9 +128,6 @@ void options_print_note(const struct run_options *o, const char *command);
  * (INVALID_ARGUMENT). */
 int options_publish(struct vm_options *vm, const char *text, struct error *err);
 
-/* Parses a time limit in seconds. Returns 0, or -1 and err (INVALID_ARGUMENT). */
-int options_parse_seconds(const char *option, const char *text, int *out_ms, struct error *err);
-
 /* Lines of --help that describe the options. */
 extern const char options_help[];
 

@@ -374,7 +374,33 @@ for command in $commands; do
 	passes "$command -h, --help" helps "$command"
 done
 passes 'inspect NAME -h' code 0 ctl inspect name -h
-passes 'an unknown option' code 2 ctl inspect --nonsense name
+commands_with_options='attach boot check console cp exec images inspect logs plug pod ps pull rm rmi rpc
+	run shell stats stop unplug wait'
+unknown_option()
+{
+	local command
+	for command in $commands_with_options; do
+		fails 2 "tatamictl $command: --nonsense: unknown option (see --help)" \
+			ctl "$command" --nonsense || { echo "$command"; return 1; }
+	done
+}
+passes 'an unknown option' unknown_option
+invalid_values()
+{
+	fails 2 'tatamictl stop: --timeout 0: expected a number from 1' ctl stop --timeout 0 a &&
+		fails 2 'tatamictl rpc: --timeout x: expected' ctl rpc --timeout x a Check &&
+		fails 2 'tatamictl console: --tail x: expected a number' ctl console -n x a &&
+		fails 2 'tatamictl logs: --since x: expected a time' ctl logs --since x a &&
+		fails 2 'tatamictl check: --arch x: expected x86_64 or aarch64' ctl check --arch x &&
+		fails 2 'tatamictl exec: --env x: expected KEY=VALUE' ctl exec -e x a b &&
+		fails 2 'tatamictl logs: -n: needs a value' ctl logs a -n &&
+		fails 2 'tatamictl logs: --since: needs a value' ctl logs a --since &&
+		fails 2 'tatamictl ps: --all=1: takes no value' ctl ps --all=1 &&
+		fails 2 'tatamictl ps: -z: unknown option' ctl ps -az &&
+		fails 2 'tatamictl wait: --all: unknown option' ctl wait --all &&
+		fails 2 'tatamictl stop: -f: unknown option' ctl stop -f a
+}
+passes 'options without or with an invalid value' invalid_values
 
 # meanings: each letter is short for one option in all commands, and for two where the peers' are
 meanings()
