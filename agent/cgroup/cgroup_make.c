@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include "agent/cgroup/cgroup.h"
+#include "agent/cgroup/cgroup_owner.h"
 #include "agent/cgroup/limits.h"
 #include "agent/cgroup/oom.h"
 #include "agent/cgroup/unified.h"
-#include "agent/cgroup/cgroup_owner.h"
 #include "agent/job/worker.h"
 #include "init/cgroups.h"
 #include "lib/cleanup.h"

@@ -6,14 +6,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "ctl/commands/background.h"
 #include "ctl/commands/commands.h"
 #include "ctl/commands/options.h"
-#include "ctl/streams/outlet.h"
-#include "ctl/vm/record.h"
-#include "ctl/streams/session.h"
 #include "ctl/commands/single.h"
-#include "ctl/commands/background.h"
+#include "ctl/streams/outlet.h"
+#include "ctl/streams/session.h"
 #include "ctl/vm/progress.h"
+#include "ctl/vm/record.h"
 #include "ctl/vm/state.h"
 #include "lib/cleanup.h"
 

@@ -11,9 +11,9 @@
 #include "ctl/commands/commands.h"
 #include "ctl/commands/options.h"
 #include "ctl/spec/quantity.h"
+#include "ctl/spec/volume.h"
 #include "ctl/vm/attach.h"
 #include "ctl/vm/state.h"
-#include "ctl/spec/volume.h"
 #include "lib/cleanup.h"
 #include "lib/ttrpc/client.h"
 

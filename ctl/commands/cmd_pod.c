@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent.pb-c.h"
+#include "ctl/commands/background.h"
 #include "ctl/commands/commands.h"
 #include "ctl/commands/options.h"
 #include "ctl/pod/files.h"
@@ -19,7 +20,6 @@
 #include "ctl/pod/run.h"
 #include "ctl/pod/security.h"
 #include "ctl/pod/spec.h"
-#include "ctl/commands/background.h"
 #include "ctl/vm/dial.h"
 #include "ctl/vm/find.h"
 #include "ctl/vm/progress.h"

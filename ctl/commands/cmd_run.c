@@ -6,8 +6,8 @@
 
 #include "ctl/commands/commands.h"
 #include "ctl/commands/options.h"
-#include "ctl/streams/session.h"
 #include "ctl/commands/single.h"
+#include "ctl/streams/session.h"
 #include "ctl/vm/progress.h"
 #include "lib/cleanup.h"
 

@@ -5,11 +5,11 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "ctl/spec/bundle.h"
 #include "ctl/image/image.h"
-#include "ctl/streams/log.h"
 #include "ctl/pod/spec.h"
+#include "ctl/spec/bundle.h"
 #include "ctl/spec/spec.h"
+#include "ctl/streams/log.h"
 #include "ctl/vm/vm.h"
 #include "lib/error.h"
 

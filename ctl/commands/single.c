@@ -10,10 +10,10 @@
 
 #include "agent.pb-c.h"
 #include "ctl/spec/network.h"
-#include "ctl/vm/record.h"
 #include "ctl/spec/spec.h"
 #include "ctl/vm/dial.h"
 #include "ctl/vm/progress.h"
+#include "ctl/vm/record.h"
 #include "ctl/vm/spawn.h"
 #include "lib/arena.h"
 #include "lib/deadline.h"

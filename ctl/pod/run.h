@@ -7,8 +7,8 @@
  */
 #pragma once
 
-#include "ctl/streams/log.h"
 #include "ctl/pod/spec.h"
+#include "ctl/streams/log.h"
 #include "lib/error.h"
 
 struct podrun;

@@ -11,13 +11,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ctl/spec/network.h"
 #include "ctl/pod/files.h"
 #include "ctl/pod/message.h"
 #include "ctl/pod/security.h"
-#include "ctl/vm/record.h"
+#include "ctl/spec/network.h"
 #include "ctl/spec/spec.h"
 #include "ctl/vm/find.h"
+#include "ctl/vm/record.h"
 #include "lib/cleanup.h"
 #include "lib/ttrpc/client.h"
 

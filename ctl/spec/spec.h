@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 #include "agent.pb-c.h"
-#include "ctl/vm/vm.h"
 #include "ctl/spec/volume.h"
+#include "ctl/vm/vm.h"
 #include "lib/arena.h"
 #include "lib/error.h"
 

@@ -12,9 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/container/hooks/launch.h"
 #include "agent/cgroup/cgroup_make.h"
 #include "agent/cgroup/cgroup_owner.h"
+#include "agent/container/hooks/launch.h"
 #include "agent/container/launch/child.h"
 #include "agent/container/launch/device_entries.h"
 #include "agent/container/launch/handshake.h"

@@ -307,7 +307,7 @@ init_has_no_handler_and_runs(void)
 }
 TERMINATES(init_has_no_handler_and_runs, CLONE_NEWPID, 137)
 
-/* Something else wakes it up all the time: a child that writes to a pipe and waits for the reply. */
+/* Something else wakes it up all the time: a child that writes to a pipe and waits for a reply. */
 static void
 init_has_no_handler_and_is_woken(void)
 {

@@ -7,9 +7,9 @@
 
 #include "ctl/pod/expand.h"
 #include "ctl/pod/manifest.h"
-#include "ctl/spec/quantity.h"
 #include "ctl/pod/security.h"
 #include "ctl/pod/spec.h"
+#include "ctl/spec/quantity.h"
 #include "lib/cleanup.h"
 #include "tests/support/check.h"
 

@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ctl/json/json.h"
 #include "ctl/commands/options.h"
+#include "ctl/json/json.h"
 #include "lib/arena.h"
 #include "lib/path.h"
 #include "tests/support/check.h"

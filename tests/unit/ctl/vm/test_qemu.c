@@ -13,10 +13,10 @@
 #include <unistd.h>
 
 #include "ctl/spec/spec.h"
-#include "ctl/vm/timeline.h"
 #include "ctl/vm/find.h"
 #include "ctl/vm/qemu.h"
 #include "ctl/vm/tempdir.h"
+#include "ctl/vm/timeline.h"
 #include "lib/cleanup.h"
 #include "tests/support/check.h"
 
