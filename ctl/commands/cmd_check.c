@@ -346,6 +346,17 @@ check_vsock(struct check *c)
 	}
 }
 
+/* A program that enters a sandbox cannot be used where none can be made. */
+static void
+check_sandbox(struct check_row *r)
+{
+	struct error err = ERROR_INIT;
+
+	r->is_ok = find_user_namespace(&err);
+	if (!r->is_ok)
+		(void)snprintf(r->detail, sizeof(r->detail), "%s", err.msg);
+}
+
 static void
 check_shares(struct check *c)
 {
@@ -364,6 +375,9 @@ check_shares(struct check *c)
 		(void)snprintf(fs->detail, sizeof(fs->detail), "%s",
 			       geteuid() == 0 ? "shares directories"
 					      : "not the default: virtio-fs needs root");
+		/* Root needs no user namespace for virtiofsd. */
+		if (fs->is_ok && geteuid() != 0)
+			check_sandbox(fs);
 	}
 	if (fs->is_ok && check_find(c, "qemu")->is_ok && !check_has_device(c, "vhost-user-fs")) {
 		fs->is_ok = false;
@@ -379,14 +393,16 @@ check_shares(struct check *c)
 static void
 check_network(struct check *c)
 {
-	struct check_row *user = check_add(c, "user-network", false);
+	struct check_row *user = check_add(c, "user-network", false), *passt;
 
 	user->is_ok = strstr(c->netdevs, "\nuser\n") != NULL;
 	(void)snprintf(user->detail, sizeof(user->detail), "%s",
 		       user->is_ok ? "in QEMU (libslirp)"
 				   : "this QEMU has no user network (libslirp): "
 				     "--network passt works without it");
-	(void)check_program(c, check_add(c, "passt", false), "passt", "--network passt");
+	passt = check_add(c, "passt", false);
+	if (check_program(c, passt, "passt", "--network passt"))
+		check_sandbox(passt);
 }
 
 static void

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -425,4 +426,21 @@ find_fstype(const char *image, struct error *err)
 	error_set(err, ERROR_INVALID_ARGUMENT,
 		  "image %s has no supported file system (ext4, xfs, erofs, squashfs)", image);
 	return NULL;
+}
+
+bool
+find_user_namespace(struct error *err)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(unshare(CLONE_NEWUSER) == 0 ? 0 : errno);
+	errno = pid < 0 ? errno : 0;
+	if (pid > 0 && RETRY_EINTR(waitpid(pid, &status, 0)) == pid)
+		errno = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+	if (errno == 0)
+		return true;
+	error_sys(err, "user namespaces are refused here");
+	return false;
 }

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ctl/vm/find.h"
 #include "ctl/vm/progress.h"
 #include "lib/cleanup.h"
 #include "lib/sys.h"
@@ -161,6 +162,8 @@ programs_log_tail(const struct programs *p, const struct program *program, char 
 	}
 }
 
+static void programs_explain_sandbox(const struct program *program, char *out, size_t size);
+
 static void
 programs_describe(const struct programs *p, const struct program *program, char *out, size_t size)
 {
@@ -177,7 +180,25 @@ programs_describe(const struct programs *p, const struct program *program, char 
 		     WIFSIGNALED(program->status) ? WTERMSIG(program->status)
 						  : WEXITSTATUS(program->status));
 	if (tail[0])
-		(void)snprintf(out + n, size - (size_t)n, ": %s", tail);
+		n += snprintf(out + n, size - (size_t)n, ": %s", tail);
+	if (program->status != 0 && (size_t)n < size)
+		programs_explain_sandbox(program, out + n, size - (size_t)n);
+}
+
+/* Adds the probable reason for the failure of a program that enters a sandbox. */
+static void
+programs_explain_sandbox(const struct program *program, char *out, size_t size)
+{
+	static const struct {
+		const char *name, *instead;
+	} sandboxed[] = { { "passt", "--network user" }, { "virtiofsd", "--share 9p" } };
+	struct error err = ERROR_INIT;
+
+	for (size_t i = 0; i < ARRAY_LEN(sandboxed); i++)
+		if (strncmp(program->name, sandboxed[i].name, strlen(sandboxed[i].name)) == 0 &&
+		    !find_user_namespace(&err))
+			(void)snprintf(out, size, " (%s: %s does without)", err.msg,
+				       sandboxed[i].instead);
 }
 
 int

@@ -251,6 +251,31 @@ checked()
 	prints '' check -q
 }
 passes 'check' checked
+# in_chroot COMMAND...: in a chroot, where no user namespace can be made
+in_chroot()
+{
+	mkdir -p "$scratch/chroot" && unshare --map-root-user --mount sh -c \
+		'mount --rbind / "$0" && exec chroot "$0" "$@"' "$scratch/chroot" "$@"
+}
+sandbox_refused()
+{
+	local why='user namespaces are refused here: Operation not permitted'
+	in_chroot "$program" check --kernel "$scratch/kernel" --initrd "$scratch/kernel" --json \
+		>"$scratch/check"
+	test "$(jq -r '.checks[] | select(.name == "passt") | "\(.ok) \(.detail)"' "$scratch/check")" \
+		= "false $why" || { cat "$scratch/check"; return 1; }
+	mkdir -p "$scratch/bad" && printf '#!/bin/sh\necho no sandbox >&2\nexit 1\n' \
+		>"$scratch/bad/passt" && chmod +x "$scratch/bad/passt" || return 1
+	PATH=$scratch/bad:$PATH fails 125 "no sandbox ($why: --network user does without)" \
+		in_chroot "$program" run "${vm[@]}" --network passt -- true || return 1
+	PATH=$scratch/bad:$PATH fails 125 'passt exited with code 1: no sandbox' \
+		run --network passt -- true && ! grep -q 'namespaces' "$scratch/err"
+}
+if in_chroot true 2>/dev/null; then
+	passes 'check and run: user namespaces are refused' sandbox_refused
+else
+	skips 'check and run: user namespaces are refused' 'no chroot can be made here'
+fi
 check_poor()
 {
 	FAKE_QEMU=poor check --json >"$scratch/check" && test "$(row 9p)$(row user-network)" = '[false,false][false,false]' || { cat "$scratch/check"; return 1; }

@@ -118,7 +118,8 @@ debian()
 	local tree layout=$work/umoci bundle=$work/bundle script
 	script='. /etc/os-release; echo $ID $(id -un) $PWD $GREETING; ls /usr/bin/perl /hard3; stat -c %h /hard1; test /hard1 -ef /hard2 && cat /hard2'
 	tree=$(tests/support/userland systemd) && umoci init --layout "$layout" && umoci new --image "$layout:v1" &&
-		umoci unpack $(test "$(id -u)" = 0 || echo --rootless) --image "$layout:v1" "$bundle" && tar -C "$tree" --exclude=./usr/share --exclude=./usr/lib/systemd --exclude=./var -cf - . | tar -C "$bundle/rootfs" -xf - &&
+		umoci unpack $(test "$(id -u)" = 0 || echo --rootless) --image "$layout:v1" "$bundle" && tar -C "$tree" --exclude=./usr/share --exclude=./usr/lib/systemd --exclude=./var --exclude=./dev --exclude=./etc/shadow --exclude=./etc/gshadow -cf - . |
+			tar -C "$bundle/rootfs" -xf - &&
 		echo linked >"$bundle/rootfs/hard1" && ln "$bundle/rootfs/hard1" "$bundle/rootfs/hard2" && ln "$bundle/rootfs/hard1" "$bundle/rootfs/hard3" &&
 		umoci repack --refresh-bundle --image "$layout:v1" "$bundle" && rm "$bundle/rootfs/usr/bin/perl" "$bundle/rootfs/hard3" &&
 		umoci repack --image "$layout:v1" "$bundle" && rm -rf "$bundle" &&
@@ -149,13 +150,14 @@ bundle()
 # A bundle that umoci has unpacked, with options.
 unpacked()
 {
-	local dir=$work/unpacked image=$work/small:v1 rootless=()
-	test "$(id -u)" = 0 || rootless=(--rootless)
+	local dir=$work/unpacked image=$work/small:v1 rootless=() user=nobody id=65534
+	# A rootless bundle has one user.
+	test "$(id -u)" = 0 || { rootless=(--rootless) user=root id=0; }
 	umoci init --layout "${image%:v1}" && umoci new --image "$image" && umoci unpack "${rootless[@]}" --image "$image" "$dir" && cp -a "$rootfs/." "$dir/rootfs" &&
-		umoci repack --image "$image" "$dir" && umoci config --image "$image" --config.user nobody --config.workingdir /tmp --config.env GREETING=hello --config.cmd id &&
+		umoci repack --image "$image" "$dir" && umoci config --image "$image" --config.user $user --config.workingdir /tmp --config.env GREETING=hello --config.cmd id &&
 		rm -rf "$dir" && umoci unpack "${rootless[@]}" --image "$image" "$dir" || return 1
 	# It asks for a terminal, whose lines end with CR LF.
-	is $'65534\n/bin\nhello' eval 'ctl run $(vm_options) --bundle "$dir" -w /bin -- sh -c "id -u; pwd; echo \$GREETING" | tr -d "\r"'
+	is $id$'\n/bin\nhello' eval 'ctl run $(vm_options) --bundle "$dir" -w /bin -- sh -c "id -u; pwd; echo \$GREETING" | tr -d "\r"'
 }
 
 ok 'make images' make_image
