@@ -220,6 +220,8 @@ job_run(struct job *job, struct error *err)
 	job->proc->data = jobs;
 	list_append(&jobs->processes, &job->proc->node);
 	job->watch = loop_watch(jobs->loop, job->sock, EPOLLIN, job_on_socket, job, err);
+	if (job->watch && job->ops->started)
+		job->ops->started(job, job->data);
 	/* A worker that has begun can no longer be taken back. */
 	if (!job->watch || worker_proc_go(job->sock, err) < 0) {
 		loop_unwatch(steal_ptr(&job->watch));

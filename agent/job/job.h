@@ -67,6 +67,9 @@ struct job_ops {
 	 * ERROR_OK, or err says what failed; everything is undone then, or undoing it timed out
 	 * after 5 s, which is logged. */
 	void (*done)(struct job *job, const struct error *err, void *data);
+	/* Called when a worker has its copies of keep_fds, before it begins: the place to close
+	 * those of which it shall hold the last ones (job_forget_fd()). May be NULL. */
+	void (*started)(struct job *job, void *data);
 };
 
 enum job_flags {

@@ -2,8 +2,8 @@
 /*
  * Releases a container's mount namespace. Closing the last reference to one unmounts everything in
  * it, which takes milliseconds at best and may hang on an unresponsive file system of the
- * container. A worker therefore does it by exiting; the loop never does. Called by sandbox.c and
- * remove.c.
+ * container. A worker therefore does it by exiting; the loop never does: it closes its own fd when
+ * the worker has a copy. Called by sandbox.c.
  */
 #include <stdlib.h>
 
@@ -16,20 +16,14 @@ struct mntns_release {
 };
 
 static int mntns_release_run(struct worker *w, void *arg, struct error *err);
-static int mntns_release_close(struct job *job, const struct job_message *m, void *data,
-			       struct error *err);
+static void mntns_release_close(struct job *job, void *data);
 static void mntns_release_on_done(struct job *job, const struct error *err, void *data);
-
-static const struct job_message_type mntns_release_messages[] = {
-	[MNTNS_RELEASE_MSG_CLOSE] = { .handler = mntns_release_close },
-};
 
 static const struct job_ops mntns_release_job = {
 	.name = "release mount namespace",
 	.work = mntns_release_run,
-	.messages = mntns_release_messages,
-	.n_messages = ARRAY_LEN(mntns_release_messages),
 	.done = mntns_release_on_done,
+	.started = mntns_release_close,
 };
 
 void
@@ -61,20 +55,19 @@ mntns_release(struct sandbox *s, int *fd)
 static int
 mntns_release_run(struct worker *w, void *arg, struct error *err)
 {
+	(void)w;
 	(void)arg;
-	return mntns_release_work(w, err);
+	(void)err;
+	return 0;
 }
 
-static int
-mntns_release_close(struct job *job, const struct job_message *m, void *data, struct error *err)
+static void
+mntns_release_close(struct job *job, void *data)
 {
 	struct mntns_release *l = data;
 
-	(void)m;
-	(void)err;
 	job_forget_fd(job, l->fd);
 	close_fd(&l->fd);
-	return 0;
 }
 
 static void
@@ -87,11 +80,4 @@ mntns_release_on_done(struct job *job, const struct error *err, void *data)
 		log_warn("sandbox", "failed to release a mount namespace: %s", err->msg);
 	close_fd(&l->fd);
 	free(l);
-}
-
-/* Has the agent close its fd of the namespace, so that this worker holds the last one. */
-int
-mntns_release_work(struct worker *w, struct error *err)
-{
-	return worker_send(w, MNTNS_RELEASE_MSG_CLOSE, NULL, 0, NULL, 0, true, err);
 }

@@ -26,8 +26,6 @@
 struct remove_op {
 	/* Must be first. */
 	struct sandbox_op base;
-	/* The worker holds the container's mount namespace. */
-	bool holds_mounts;
 	/* The container was being created when this arrived; that may be undone by this operation's
 	 * turn. */
 	bool was_creating;
@@ -122,16 +120,15 @@ remove_start_timers(struct remove_op *op, uint32_t timeout_s, struct error *err)
 	return 0;
 }
 
-static int
-remove_close_mounts(struct job *job, const struct job_message *m, void *data, struct error *err)
+/* Leaves the container's mount namespace to the worker, which unmounts everything in it by its exit
+ * (mntns_release.c). */
+static void
+remove_close_mounts(struct job *job, void *data)
 {
 	struct remove_op *op = data;
 
-	(void)m;
-	(void)err;
 	job_forget_fd(job, op->base.c->ns[NS_MNT]);
 	close_fd(&op->base.c->ns[NS_MNT]);
-	return 0;
 }
 
 /* Keeps the path of a cgroup that stays, for later removals to sweep. */
@@ -171,7 +168,6 @@ remove_forget_hung(struct job *job, const struct job_message *m, void *data, str
 }
 
 static const struct job_message_type teardown_messages[] = {
-	[MNTNS_RELEASE_MSG_CLOSE] = { .handler = remove_close_mounts },
 	[TEARDOWN_MSG_HUNG] = { .handler = remove_note_hung,
 				.size = 1,
 				.size_max = CGROUP_PATH_MAX + 1 },
@@ -186,6 +182,7 @@ static const struct sandbox_job teardown_job = {
 		.work = remove_work,
 		.messages = teardown_messages,
 		.n_messages = ARRAY_LEN(teardown_messages),
+		.started = remove_close_mounts,
 	},
 	.done = remove_on_torn_down,
 	.deadline_ms = REMOVE_MS,
@@ -218,7 +215,6 @@ remove_run(struct op *base, struct error *err)
 		.hung = &s->hung,
 	};
 	keep_roots(&op->base.keep, s->parts.roots);
-	op->holds_mounts = op->base.c->ns[NS_MNT] >= 0;
 	keep_fd(&op->base.keep, op->base.c->ns[NS_MNT]);
 	job.deadline_ms += op->base.c->hooks.stop_ms;
 	if (sandbox_op_work(&op->base, &job, err) == OP_PENDING)
@@ -231,12 +227,9 @@ static int
 remove_work(struct worker *w, void *arg, struct error *err)
 {
 	struct remove_op *op = arg;
-
 	struct arena arena;
 
 	arena_init(&arena, SPEC_ARENA_MAX);
-	if (op->holds_mounts && mntns_release_work(w, err) < 0)
-		return -1;
 	op->teardown.spec =
 		spec_retain_unpack(op->base.c->kept, op->base.c->kept_size, &arena, err);
 	if (!op->teardown.spec)

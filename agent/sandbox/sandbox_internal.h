@@ -167,17 +167,8 @@ void create_cdi_release(struct create_cdi *c);
 /* Removes the container from the sandbox and frees it. */
 void sandbox_drop(struct sandbox *s, struct container *c);
 
-enum mntns_release_msg {
-	/* Has the agent close its fd of the mount namespace. The worker waits for that. */
-	MNTNS_RELEASE_MSG_CLOSE = 1,
-};
-
-/* Has the agent close its fd of a container's mount namespace, so that the fd kept by the calling
- * worker is the last. The agent's handler of MNTNS_RELEASE_MSG_CLOSE does it. Returns 0, or -1 and
- * err. Worker only: may block. */
-int mntns_release_work(struct worker *w, struct error *err);
-
-/* Does the same in a new worker. *fd may be -1, and is -1 afterwards. */
+/* Has a worker close the last fd of a container's mount namespace. *fd may be -1, and is -1
+ * afterwards. */
 void mntns_release(struct sandbox *s, int *fd);
 
 /* Sends SIGTERM to a container's first process, or SIGKILL if the kernel would drop it, perhaps

@@ -149,7 +149,7 @@ struct hung_cgroups {
 /* Messages of container_teardown(): the payload is the path of a cgroup, with its NUL. */
 enum teardown_msg {
 	/* The container's own cgroup stays, since its processes hang. */
-	TEARDOWN_MSG_HUNG = 2,
+	TEARDOWN_MSG_HUNG = 1,
 	/* That of a container that was removed earlier is gone. */
 	TEARDOWN_MSG_GONE,
 };

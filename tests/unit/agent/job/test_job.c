@@ -131,6 +131,72 @@ Test(job, inherits_only_what_is_kept)
 	in_agent(body_inherit);
 }
 
+/* ---- fds that only the worker holds ---- */
+
+struct handed {
+	struct bench b;
+	int pipe[2];
+};
+
+/* The agent has no copy of the writing end: its reading end sees the end of the worker. */
+static int
+work_handed(struct worker *w, void *arg, struct error *err)
+{
+	const struct handed *h = arg;
+
+	(void)w;
+	return write(h->pipe[1], "x", 1) == 1 ? 0 : error_sys(err, "write");
+}
+
+static void
+hand_over(struct job *job, void *data)
+{
+	struct handed *h = data;
+
+	job_forget_fd(job, h->pipe[1]);
+	close_fd(&h->pipe[1]);
+}
+
+static void
+on_handed(struct job *job, const struct error *err, void *data)
+{
+	struct handed *h = data;
+
+	on_done(job, err, &h->b);
+}
+
+static int
+body_handed(int fd, void *data)
+{
+	static const struct job_ops ops = {
+		.name = "handed", .work = work_handed, .done = on_handed, .started = hand_over
+	};
+	struct handed h;
+	struct error err = ERROR_INIT;
+	char got[2];
+
+	(void)data;
+	bench_init(&h.b, fd);
+	REQUIRE(pipe2(h.pipe, O_CLOEXEC) == 0);
+	struct job_spec spec = {
+		.ops = &ops, .arg = &h, .data = &h, .keep_fds = &h.pipe[1], .n_keep_fds = 1
+	};
+	REQUIRE(job_start(h.b.jobs, &spec, &err));
+	REQUIRE_EQ(h.pipe[1], -1);
+	run_until(&h.b, 1);
+	REQUIRE_EQ(h.b.last.code, ERROR_OK);
+	REQUIRE_EQ(read(h.pipe[0], got, 1), 1);
+	REQUIRE_EQ(read(h.pipe[0], got, 1), 0);
+	close(h.pipe[0]);
+	bench_release(&h.b);
+	return 0;
+}
+
+Test(job, the_agent_closes_what_only_the_worker_shall_hold)
+{
+	in_agent(body_handed);
+}
+
 /* ---- the log ---- */
 
 static char logged[512 << 10];
