@@ -126,6 +126,7 @@ cap_sets_from_spec(const Grpc__LinuxCapabilities *spec, uint64_t grantable, stru
 		   char left_out[CAP_LEFT_OUT_MAX])
 {
 	left_out[0] = '\0';
+	out->grantable = grantable;
 	out->bounding = caps_parse_set(spec->bounding, spec->n_bounding, grantable, left_out);
 	out->permitted = caps_parse_set(spec->permitted, spec->n_permitted, grantable, left_out);
 	/* Sets that capset(2) or PR_CAP_AMBIENT_RAISE would refuse with EPERM are reduced. */
@@ -152,18 +153,12 @@ cap_grantable(bool all)
 }
 
 int
-cap_bounding_limit(uint64_t keep, struct error *err)
+cap_bounding_limit(const struct cap_sets *sets, struct error *err)
 {
-	for (unsigned int cap = 0; cap < 64; cap++) {
-		int has;
+	uint64_t drop = sets->grantable & ~sets->bounding;
 
-		if (keep & UINT64_C(1) << cap)
-			continue;
-		has = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
-		/* The kernel has no further capabilities. */
-		if (has < 0)
-			break;
-		if (has && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+	for (unsigned int cap = 0; cap < 64; cap++) {
+		if (drop & UINT64_C(1) << cap && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
 			return error_sys(err, "failed to drop capability %u from the bounding set",
 					 cap);
 	}

@@ -11,6 +11,8 @@
 
 struct cap_sets {
 	uint64_t bounding, effective, permitted, inheritable, ambient;
+	/* Those that the process may have in its bounding set when it starts. */
+	uint64_t grantable;
 };
 
 /* Size of the longest name including the NUL, in bytes. */
@@ -39,9 +41,8 @@ void cap_sets_from_spec(const Grpc__LinuxCapabilities *spec, uint64_t grantable,
  * with `all` those of the running kernel, which a new user namespace has. */
 uint64_t cap_grantable(bool all);
 
-/* Drops the capabilities that are not in `keep` from the caller's bounding set. Returns 0, or -1
- * and err. */
-int cap_bounding_limit(uint64_t keep, struct error *err);
+/* Reduces the caller's bounding set to that of `sets`. Returns 0, or -1 and err. */
+int cap_bounding_limit(const struct cap_sets *sets, struct error *err);
 
 /* Sets the effective, permitted, inheritable and ambient sets of the caller; `extra` is
  * permitted and effective in addition, until execve. An ambient capability that the caller's

@@ -98,7 +98,8 @@ container_init_run(struct container_init *e)
 {
 	struct error err = ERROR_INIT;
 	struct handshake_buffer *buffer = NULL;
-	struct program program;
+	/* On the stack all of its pages would be touched. */
+	static struct program program;
 	char *no_words[] = { NULL };
 	char byte;
 
@@ -304,7 +305,7 @@ init_drop_privileges(const struct container_init *e, struct error *err)
 		return -1;
 	if (!e->user && e->pid_ns < 0 && rlimits_apply(0, e->rlimits, e->n_rlimits, err) < 0)
 		return -1;
-	if (cap_bounding_limit(e->caps.bounding, err) < 0)
+	if (cap_bounding_limit(&e->caps, err) < 0)
 		return -1;
 	if (user_become(&e->who, err) < 0)
 		return -1;

@@ -66,10 +66,10 @@ container_launch(struct worker *w, const struct launch *l, struct error *err)
 	struct rootfs rootfs = { .tree = -1, .null_tree = -1, .store = -1 };
 	auto_close int cgroup_fd = -1;
 	struct procfs procfs = PROCFS_NONE;
-	struct wipe wipe;
+	/* Rarely used; on the stack their pages would always be touched. */
+	static struct wipe wipe;
+	static struct ns_maps maps;
 	struct ns_plan ns;
-	/* Used by the entry, with a user namespace. */
-	struct ns_maps maps;
 	struct container_init entry;
 	struct launch_steps steps = { -1, -1 };
 	int result = -1;

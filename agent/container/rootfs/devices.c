@@ -251,28 +251,13 @@ devices_make_nodes(int dev_fd, const struct devices *d, struct error *err)
 	return more;
 }
 
-/* Opens the parent directory of a device's path and stores the last component in `name`. Returns
- * the fd, or -1 and err. */
+/* Makes a node in a directory. An existing one must be the same device; it is replaced if mode or
+ * owner differ. */
 static int
-devices_open_place(int dev_fd, const char *path, char name[NAME_MAX + 1], struct error *err)
+devices_make_node_in(int dir, const char *name, const struct node *node, struct error *err)
 {
-	if (!strchr(path, '/')) {
-		memcpy(name, path, strlen(path) + 1);
-		return openat(dev_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	}
-	return path_open_parent(dev_fd, path, true, 0755, name, err);
-}
-
-/* Makes a node. An existing one must be the same device; it is replaced if mode or owner differ. */
-static int
-devices_make_node(int dev_fd, const struct node *node, struct error *err)
-{
-	char name[NAME_MAX + 1];
-	auto_close int dir = devices_open_place(dev_fd, node->path, name, err);
 	struct stat st;
 
-	if (dir < 0)
-		return error_wrap(err, "failed to create device %s", node->path);
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return devices_put_node(dir, name, node, err);
 	if ((st.st_mode & S_IFMT) != (node->mode & S_IFMT) ||
@@ -286,6 +271,20 @@ devices_make_node(int dev_fd, const struct node *node, struct error *err)
 	if (unlinkat(dir, name, 0) < 0)
 		return error_sys(err, "failed to replace device %s", node->path);
 	return devices_put_node(dir, name, node, err);
+}
+
+static int
+devices_make_node(int dev_fd, const struct node *node, struct error *err)
+{
+	char name[NAME_MAX + 1];
+	auto_close int dir = -1;
+
+	if (!strchr(node->path, '/'))
+		return devices_make_node_in(dev_fd, node->path, node, err);
+	dir = path_open_parent(dev_fd, node->path, true, 0755, name, err);
+	if (dir < 0)
+		return error_wrap(err, "failed to create device %s", node->path);
+	return devices_make_node_in(dir, name, node, err);
 }
 
 int

@@ -100,15 +100,25 @@ mounts_open_destination(int root_fd, const struct container_mount *m, struct err
 	return steal_fd(&at);
 }
 
-/* Returns whether `fd` and the path `name` below the root refer to the same inode. */
 static bool
-mounts_is_same(int root_fd, const char *name, int fd)
+mounts_is_same(const struct stat *a, const struct stat *b)
 {
-	auto_close int other = path_try_open(root_fd, name, O_PATH, 0, PATH_FOLLOW_ALL);
-	struct stat a, b;
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
 
-	return other >= 0 && fstat(other, &a) == 0 && fstat(fd, &b) == 0 && a.st_dev == b.st_dev &&
-	       a.st_ino == b.st_ino;
+/* Stats the container's /proc, following links below the root. Returns 0, or -1 and errno. */
+static int
+mounts_stat_proc(int root_fd, struct stat *st)
+{
+	auto_close int fd = -1;
+
+	/* It is rarely a link. */
+	if (fstatat(root_fd, "proc", st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -1;
+	if (!S_ISLNK(st->st_mode))
+		return 0;
+	fd = path_try_open(root_fd, "proc", O_PATH, 0, PATH_FOLLOW_ALL);
+	return fd < 0 ? -1 : fstat(fd, st);
 }
 
 static bool
@@ -123,13 +133,19 @@ mounts_is_procfs(const struct container_mount *m)
 static int
 mounts_guard_places(int root_fd, int dest_fd, const struct container_mount *m, struct error *err)
 {
-	if (mounts_is_same(root_fd, ".", dest_fd))
+	const char *dest = m->spec->destination;
+	struct stat root, at, proc;
+
+	if (fstat(root_fd, &root) < 0 || fstat(dest_fd, &at) < 0)
+		return error_sys(err, "failed to stat %s", dest);
+	if (mounts_is_same(&root, &at))
 		return error_set(err, ERROR_INVALID_ARGUMENT, "mounts: %s is the root directory",
-				 m->spec->destination);
-	if (mounts_is_procfs(m) || !mounts_is_same(root_fd, "proc", dest_fd))
+				 dest);
+	if (mounts_is_procfs(m) || mounts_stat_proc(root_fd, &proc) < 0 ||
+	    !mounts_is_same(&proc, &at))
 		return 0;
 	return error_set(err, ERROR_INVALID_ARGUMENT,
-			 "mounts: %s: only a procfs may be mounted at /proc", m->spec->destination);
+			 "mounts: %s: only a procfs may be mounted at /proc", dest);
 }
 
 /* Returns whether `dest` is one of the files of /proc that a mount may cover. lxcfs uses them. */
