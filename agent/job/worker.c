@@ -21,6 +21,14 @@
 #include "lib/io.h"
 #include "lib/log.h"
 
+/* A message that is held back (worker_hold()), with duplicates of its fds. */
+struct held {
+	char *msg;
+	size_t size;
+	int fds[IO_FDS_MAX];
+	size_t n_fds;
+};
+
 struct worker {
 	int sock;
 	const struct undo_kind *const *kinds;
@@ -28,9 +36,71 @@ struct worker {
 	size_t steps;
 	/* Announcements whose answers have not been received. They precede all later answers. */
 	size_t unanswered;
+	bool holds;
+	struct held held[WORKER_HELD_MAX];
+	size_t n_held;
 };
 
-/* Sends head and payload as one message. */
+void
+worker_hold(struct worker *w)
+{
+	w->holds = true;
+}
+
+/* Sends the messages that were held back. All are released, even if that fails. */
+static int
+worker_send_held(struct worker *w, struct error *err)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < w->n_held; i++) {
+		struct held *h = &w->held[i];
+
+		if (result == 0 && send_msg(w->sock, h->msg, h->size, h->fds, h->n_fds, 0) < 0)
+			result = error_sys(err, "failed to report to the agent");
+		close_fds(h->fds, h->n_fds);
+		free(h->msg);
+	}
+	w->n_held = 0;
+	return result;
+}
+
+int
+worker_flush(struct worker *w, struct error *err)
+{
+	w->holds = false;
+	return worker_send_held(w, err);
+}
+
+/* Holds a message back; takes ownership of msg. Returns false if that is not possible. */
+static bool
+worker_held(struct worker *w, char *msg, size_t size, const int *fds, size_t n_fds)
+{
+	struct held *h = &w->held[w->n_held];
+
+	if (w->n_held == WORKER_HELD_MAX || n_fds > IO_FDS_MAX)
+		return false;
+	*h = (struct held){ .msg = msg, .size = size };
+	for (; h->n_fds < n_fds; h->n_fds++) {
+		h->fds[h->n_fds] = fcntl(fds[h->n_fds], F_DUPFD_CLOEXEC, 3);
+		if (h->fds[h->n_fds] < 0) {
+			close_fds(h->fds, h->n_fds);
+			return false;
+		}
+	}
+	w->n_held++;
+	return true;
+}
+
+/* Returns whether nothing waits for an answer to the message, or for the message itself. */
+static bool
+worker_may_hold(const struct job_wire_head *head)
+{
+	return head->kind == JOB_WIRE_TAKEN ||
+	       (head->kind == JOB_WIRE_MESSAGE && head->reply != JOB_REPLY_NOW);
+}
+
+/* Sends head and payload as one message, after those that were held back. */
 static int
 worker_send_wire(struct worker *w, const struct job_wire_head *head, const void *payload,
 		 size_t size, const int *fds, size_t n_fds, struct error *err)
@@ -42,6 +112,13 @@ worker_send_wire(struct worker *w, const struct job_wire_head *head, const void 
 	memcpy(msg, head, sizeof(*head));
 	if (size > 0)
 		memcpy(msg + sizeof(*head), payload, size);
+	if (w->holds && worker_may_hold(head) &&
+	    worker_held(w, msg, sizeof(*head) + size, fds, n_fds)) {
+		(void)steal_ptr(&msg);
+		return 0;
+	}
+	if (worker_send_held(w, err) < 0)
+		return -1;
 	if (send_msg(w->sock, msg, sizeof(*head) + size, fds, n_fds, 0) < 0)
 		return error_sys(err, "failed to report to the agent");
 	return 0;

@@ -109,6 +109,15 @@ int worker_report(struct worker *w, uint32_t type, const void *payload, size_t s
 /* Appends to the job's output, of which the agent keeps at most job_ops.output_max bytes. */
 int worker_output(struct worker *w, const void *data, size_t size, struct error *err);
 
+/* Holds messages back that need no answer, up to WORKER_HELD_MAX of them, until worker_flush() or
+ * the next message of another kind, so that the agent wakes up once for all of them. Not for
+ * messages that the agent needs before work that may take long. */
+#define WORKER_HELD_MAX 8
+void worker_hold(struct worker *w);
+
+/* Sends what was held back, and holds nothing back from now on. Returns 0, or -1 and err. */
+int worker_flush(struct worker *w, struct error *err);
+
 /* Returns the socket to the agent, so that a child that the worker clones can close it. */
 int worker_fd(const struct worker *w);
 

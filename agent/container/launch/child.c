@@ -129,6 +129,11 @@ child_start(struct worker *w, struct container_init *e, uint64_t flags, int cgro
 		close_fd(&e->report);
 		return -1;
 	}
+	/* The new process gets no copies of what is held back. */
+	if (worker_flush(w, err) < 0) {
+		close_fd(&e->report);
+		return -1;
+	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return error_sys(err, "failed to create a socket pair");
 	/* With CLONE_PARENT the exit signal is that of the calling process, and must be 0 here
@@ -198,7 +203,7 @@ child_set_oom_score(pid_t pid, const struct container_init *e, struct error *err
 
 int
 child_lead(struct worker *w, struct child_process *c, const struct container_init *e,
-	   struct error *err)
+	   const struct filter *filter, struct error *err)
 {
 	if (!e->join && child_set_oom_score(c->pid, e, err) < 0)
 		return -1;
@@ -208,6 +213,11 @@ child_lead(struct worker *w, struct child_process *c, const struct container_ini
 		return -1;
 	if (e->hooks && hook_stage_lead(w, e->hooks, c->sock, c->pid, c->pidfd, err) < 0)
 		return -1;
+	/* A process that has failed has said why, or will be found to have ended. */
+	if (e->gate >= 0 && e->pid_ns < 0 && child_release(c, filter, err) < 0 &&
+	    err->errnum != EPIPE && err->errnum != ECONNRESET)
+		return -1;
+	*err = ERROR_INIT;
 	if (handshake_recv(c->sock, HANDSHAKE_READY, NULL, 0, NULL, err) < 0)
 		return -1;
 	/* A process in a user namespace cannot raise its limits; the worker can. */

@@ -170,7 +170,7 @@ exec_run_child(struct worker *w, const struct launch_exec *x, struct container_i
 					 x->container_id, x->cgroup_path);
 		return -1;
 	}
-	if (child_lead(w, c, e, err) < 0)
+	if (child_lead(w, c, e, x->filter, err) < 0)
 		return -1;
 	if (e->pid_ns < 0)
 		return child_release(c, x->filter, err);

@@ -79,6 +79,7 @@ container_launch(struct worker *w, const struct launch *l, struct error *err)
 		return -1;
 	hook_stage_init(&hooks, l);
 	entry.hooks = &hooks;
+	worker_hold(w);
 	if (ns_plan_make(l, &ns, err) < 0 || launch_announce(w, l, &steps, err) < 0)
 		goto out;
 	entry.ns = &ns;
@@ -273,6 +274,7 @@ launch_run_child(struct worker *w, const struct launch *l, struct container_init
 
 	if (child_start(w, e, e->ns->late ? 0 : e->ns->clone_flags, cgroup_fd, c, err) < 0)
 		return -1;
+	worker_hold(w);
 	if (e->user && launch_set_up_ids(l, e, c, maps, err) < 0)
 		return -1;
 	/* The child sets itself up at the same time. */
@@ -281,13 +283,12 @@ launch_run_child(struct worker *w, const struct launch *l, struct container_init
 			return -1;
 		filter = compiled;
 	}
-	if (child_lead(w, c, e, err) < 0 ||
+	if (child_lead(w, c, e, filter, err) < 0 ||
 	    (e->pid_ns >= 0 && child_fork_last(w, c, e, filter, err) < 0) ||
 	    launch_send_namespaces(w, l, e->ns, c->pid, err) < 0 ||
 	    shared_mounts_apply(w, l, c->pid, err) < 0)
 		return -1;
-	/* The process of a last fork is already waiting at the gate. */
-	return e->pid_ns >= 0 ? 0 : child_release(c, filter, err);
+	return 0;
 }
 
 /* Writes the id maps of the user namespace and prepares what depends on them, while the process

@@ -359,6 +359,66 @@ Test(job, messages_and_fds)
 	in_agent(body_talk);
 }
 
+/* Holds back as many reports as there is room for, and one more. A report that is held back keeps a
+ * duplicate of its fd. */
+static int
+work_hold(struct worker *w, void *arg, struct error *err)
+{
+	int p[2], before;
+	char got[2 * (WORKER_HELD_MAX + 1)];
+
+	(void)arg;
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return error_sys(err, "pipe");
+	before = count_fds();
+	worker_hold(w);
+	for (int i = 0; i < WORKER_HELD_MAX; i++) {
+		if (worker_report(w, 5, "early", 5, &p[1], 1, err) < 0)
+			return -1;
+		if (count_fds() != before + i + 1)
+			return error_set(err, ERROR_INTERNAL, "report %d was not held back", i);
+	}
+	if (worker_report(w, 5, "later", 5, &p[1], 1, err) < 0)
+		return -1;
+	if (count_fds() != before)
+		return error_set(err, ERROR_INTERNAL, "reports were not sent");
+	if (worker_report(w, 5, "again", 5, &p[1], 1, err) < 0 ||
+	    worker_send(w, 6, "wait", 4, NULL, 0, true, err) < 0)
+		return -1;
+	if (count_fds() != before)
+		return error_set(err, ERROR_INTERNAL, "a report was held back too long");
+	close(p[1]);
+	for (size_t n = 0; n < sizeof(got);) {
+		ssize_t r = read(p[0], got, sizeof(got));
+
+		if (r <= 0)
+			return error_set(err, ERROR_INTERNAL, "only %zu bytes", n);
+		n += (size_t)r;
+	}
+	return worker_report(w, 5, "final", 5, NULL, 0, err);
+}
+
+static int
+body_hold(int fd, void *data)
+{
+	struct bench b;
+
+	(void)data;
+	bench_init(&b, fd);
+	start(&b, OPS(work_hold), NULL, 0, 0);
+	run_until(&b, 1);
+	REQUIRE_OK(b.last.code == ERROR_OK ? 0 : -1, &b.last);
+	REQUIRE_EQ(b.n_messages, WORKER_HELD_MAX + 4);
+	REQUIRE_STR(b.text, "final");
+	bench_release(&b);
+	return 0;
+}
+
+Test(job, messages_held_back_arrive_together_and_in_order)
+{
+	in_agent(body_hold);
+}
+
 /* Reports, then takes a step if arg is set. */
 static int
 work_report(struct worker *w, void *arg, struct error *err)
