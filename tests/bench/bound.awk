@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Bounds of tests/bench/rows: "p50<=N", "p99<=N", "ratio<=N" or "ratio>=N"; several with spaces
-# between them.
+# between them. Those of another kernel than -v kernel=NAME ("NAME:p50<=N") do not count.
 
 # Returns whether the current row keeps the bounds; "" if there are none, or no such value.
 function keeps(bounds,	list, parts, i, n, value, result)
 {
 	n = split(bounds, list, " ")
 	for (i = 1; i <= n; i++) {
+		if (split(list[i], parts, ":") == 2 && parts[1] != kernel)
+			continue
+		sub(/^.*:/, "", list[i])
 		if (split(list[i], parts, /[<>]=/) != 2)
 			continue
 		value = $at[parts[1]]

@@ -74,12 +74,12 @@ bench_report()
 	bench_header >"$OUT/bench.tsv"
 	awk -f tests/bench/columns.awk -f tests/bench/order.awk "$work/list" "$raw" \
 		>>"$OUT/bench.tsv" || failed=1
-	awk -f tests/bench/columns.awk -f tests/bench/bound.awk -f tests/bench/report.awk \
-		tests/bench/rows "$OUT/bench.tsv" >"$OUT/bench.md"
+	awk -v kernel="$kernel" -f tests/bench/columns.awk -f tests/bench/bound.awk \
+		-f tests/bench/report.awk tests/bench/rows "$OUT/bench.tsv" >"$OUT/bench.md"
 	cat "$OUT/bench.md"
 	test "${LIMITS-}" != 1 ||
-		awk -f tests/bench/columns.awk -f tests/bench/bound.awk -f tests/bench/limits.awk \
-			tests/bench/rows "$OUT/bench.tsv" >&2 || failed=1
+		awk -v kernel="$kernel" -f tests/bench/columns.awk -f tests/bench/bound.awk \
+			-f tests/bench/limits.awk tests/bench/rows "$OUT/bench.tsv" >&2 || failed=1
 	say "bench: wrote $OUT/bench.tsv and $OUT/bench.md"
 }
 

@@ -20,29 +20,50 @@
 
 #define SAMPLES_MAX (1u << 20)
 #define PAUSE_NS    1000000
-/* samples of the time for which the agent waits for a processor */
 
 struct probe_shared {
 	atomic_bool stop, is_running;
 	uint32_t n, failures;
 	char why[ERROR_MSG_MAX];
 	uint32_t us[SAMPLES_MAX];
+	/* without the waits of the agent and of this process for a processor */
+	uint32_t own_us[SAMPLES_MAX];
 };
 
+/* Returns how long a process has waited for a processor since it started (second number of
+ * proc_pid_schedstat(5)). */
+static uint64_t
+waited_ns(pid_t pid)
+{
+	char path[64], text[128];
+	unsigned long long ran, waited = 0;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)pid);
+	if (read_text_at(AT_FDCWD, path, text, sizeof(text)) <= 0 ||
+	    sscanf(text, "%llu %llu", &ran, &waited) != 2)
+		return 0;
+	return waited;
+}
+
 static void
-ask(struct probe_shared *s, struct ttrpc_client *client)
+ask(struct probe_shared *s, struct ttrpc_client *client, pid_t agent)
 {
 	struct error err = ERROR_INIT;
-	uint64_t start_ns = monotonic_ns();
+	uint64_t waited = waited_ns(agent) + waited_ns(getpid());
+	uint64_t ns = monotonic_ns();
 
 	if (check_health(client, &err) < 0 && s->failures++ == 0)
 		(void)snprintf(s->why, sizeof(s->why), "%s", err.msg);
-	s->us[s->n++] = (uint32_t)((monotonic_ns() - start_ns) / 1000);
+	ns = monotonic_ns() - ns;
+	waited = waited_ns(agent) + waited_ns(getpid()) - waited;
+	s->us[s->n] = (uint32_t)(ns / 1000);
+	/* Waits overlap on two processors. */
+	s->own_us[s->n++] = ns > waited ? (uint32_t)((ns - waited) / 1000) : 0;
 	atomic_store(&s->is_running, true);
 }
 
 static _Noreturn void
-run(struct probe_shared *s, const char *address)
+run(struct probe_shared *s, const char *address, pid_t agent)
 {
 	struct error err = ERROR_INIT;
 	struct ttrpc_client *client = ttrpc_client_dial(address, 10000, &err);
@@ -55,25 +76,10 @@ run(struct probe_shared *s, const char *address)
 		(void)snprintf(s->why, sizeof(s->why), "%s", err.msg);
 	}
 	while (client && !atomic_load(&s->stop) && s->n < SAMPLES_MAX) {
-		ask(s, client);
+		ask(s, client, agent);
 		(void)nanosleep(&(struct timespec){ .tv_nsec = PAUSE_NS }, NULL);
 	}
 	_exit(0);
-}
-
-/* Returns how long the agent has waited for a processor since it started (second number of
- * proc_pid_schedstat(5)). */
-static uint64_t
-waited_ns(const struct harness *h)
-{
-	char path[64], text[128];
-	unsigned long long ran, waited = 0;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)h->agent);
-	if (read_text_at(AT_FDCWD, path, text, sizeof(text)) <= 0 ||
-	    sscanf(text, "%llu %llu", &ran, &waited) != 2)
-		return 0;
-	return waited;
 }
 
 void
@@ -81,7 +87,7 @@ probe_start(struct probe *p, const struct harness *h)
 {
 	pid_t suite = getpid();
 
-	*p = (struct probe){ .h = h, .start_ns = monotonic_ns(), .waited_ns = waited_ns(h) };
+	*p = (struct probe){ .h = h, .start_ns = monotonic_ns(), .waited_ns = waited_ns(h->agent) };
 	p->shared = mmap(NULL, sizeof(*p->shared), PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	p->pid = p->shared == MAP_FAILED ? -1 : fork();
@@ -91,7 +97,7 @@ probe_start(struct probe *p, const struct harness *h)
 	}
 	if (p->pid == 0) {
 		die_with_parent(suite);
-		run(p->shared, h->address);
+		run(p->shared, h->address, h->agent);
 	}
 	for (int i = 0; i < 10000 && !atomic_load(&p->shared->is_running); i++)
 		(void)nanosleep(&(struct timespec){ .tv_nsec = PAUSE_NS }, NULL);
@@ -116,13 +122,14 @@ probe_stop(struct probe *p, const char *what)
 	(void)waitpid(p->pid, NULL, 0);
 	n = s->n;
 	qsort(s->us, n, sizeof(s->us[0]), compare);
+	qsort(s->own_us, n, sizeof(s->own_us[0]), compare);
 	p->p99_us = n > 0 && s->failures == 0 ? s->us[(uint64_t)n * 99 / 100] : UINT32_MAX;
-	p->waited_percent = (unsigned int)((waited_ns(p->h) - p->waited_ns) * 100 / ns);
+	p->waited_percent = (unsigned int)((waited_ns(p->h->agent) - p->waited_ns) * 100 / ns);
 	if (n > 0)
-		printf("# %s: %u calls, p50 %u us, p99 %u us, longest %u us; "
+		printf("# %s: %u calls, p50 %u us, p99 %u us, own p99 %u us, longest %u us; "
 		       "the agent waited for a processor %u percent of the time\n",
-		       what, n, s->us[n / 2], s->us[(uint64_t)n * 99 / 100], s->us[n - 1],
-		       p->waited_percent);
+		       what, n, s->us[n / 2], s->us[(uint64_t)n * 99 / 100],
+		       s->own_us[(uint64_t)n * 99 / 100], s->us[n - 1], p->waited_percent);
 	if (s->failures > 0)
 		printf("# %s: %u calls failed: %s\n", what, s->failures, s->why);
 	(void)munmap(s, sizeof(*s));
