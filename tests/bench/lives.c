@@ -2,6 +2,7 @@
 /* Containers and execs natively; see lives.h. */
 #include "tests/bench/lives.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +19,9 @@
 #define WARM_UP   20
 /* running containers, for the file descriptors of each */
 #define RUNNING 20
+/* execs one after the other, and how many of them are shown at each end */
+#define MANY_EXECS       10000
+#define MANY_EXECS_SHOWN 1000
 
 #define CONTAINER_FLOOR "clone+pivot_root+exec+wait"
 #define EXEC_FLOOR      "setns+fork+exec+wait"
@@ -232,10 +236,87 @@ lives_fds(struct harness *h)
 		       "pipes of its stdio", 3);
 }
 
+/* ---- many execs, one after the other ---- */
+
+/* Returns the processor time that the agent itself has used. */
+static uint64_t
+lives_agent_ns(const struct harness *h)
+{
+	struct error err = ERROR_INIT;
+	char path[64], text[128];
+	unsigned long long ran;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)h->agent);
+	if (read_text_at(-1, path, text, sizeof(text)) <= 0 || sscanf(text, "%llu", &ran) != 1) {
+		(void)error_set(&err, ERROR_INTERNAL, "%s: unreadable", path);
+		bench_die("measure the agent's processor time", &err);
+	}
+	return ran;
+}
+
+/* One long round: what an exec costs at the end is compared with what it did at the beginning. */
+static void
+lives_many_execs(struct harness *h)
+{
+	struct row whole = { .name = "exec+wait, the last 1,000 of 10,000",
+			     .unit = "us",
+			     .floor = "the first 1,000",
+			     .warm_up = WARM_UP };
+	struct row own = {
+		.name = "the agent's processor time of an exec, the last 1,000 of 10,000",
+		.unit = "us",
+		.floor = "the first 1,000",
+		.warm_up = WARM_UP
+	};
+	static const char rss[] = "the agent's RSS after 10,000 execs";
+	static const char fds[] = "the agent's fds after 10,000 execs";
+	struct error err = ERROR_INIT;
+	struct counts before, after;
+	double started_us, ended_us;
+
+	if (!row_is_wanted(whole.name) && !row_is_wanted(own.name) && !row_is_wanted(rss) &&
+	    !row_is_wanted(fds))
+		return;
+	lives_create(h, "bench", ARGS("/bin/sleep", "3600"));
+	if (start(h, "bench", &err) < 0)
+		bench_die("start", &err);
+	for (int i = 0; i < WARM_UP; i++)
+		lives_exec(h, &started_us, &ended_us);
+	/* the same after the warm-up */
+	(void)poll(NULL, 0, 1000);
+	harness_settle(h, &before);
+	for (int i = 0; i < MANY_EXECS; i++) {
+		uint64_t agent_ns = lives_agent_ns(h);
+
+		lives_exec(h, &started_us, &ended_us);
+		if (i >= MANY_EXECS_SHOWN && i < MANY_EXECS - MANY_EXECS_SHOWN)
+			continue;
+		row_sample(&whole, i < MANY_EXECS_SHOWN ? FLOOR : OURS, ended_us);
+		row_sample(&own, i < MANY_EXECS_SHOWN ? FLOOR : OURS,
+			   (double)(lives_agent_ns(h) - agent_ns) / 1e3);
+	}
+	/* The output of an exec can be read for a while after its end. */
+	for (int i = 0; i < 100; i++) {
+		harness_settle(h, &after);
+		if (after.fds <= before.fds)
+			break;
+		(void)poll(NULL, 0, 100);
+	}
+	row_round(&whole);
+	row_round(&own);
+	row_print(&whole);
+	row_print(&own);
+	row_print_once(rss, "KiB", (double)after.rss_kib, "before", (double)before.rss_kib);
+	row_print_once(fds, "fds", after.fds, "before", before.fds);
+	if (remove_container(h, "bench", &err) < 0)
+		bench_die("remove", &err);
+}
+
 void
 bench_lives(struct harness *h)
 {
 	lives_containers(h);
 	lives_execs(h);
 	lives_fds(h);
+	lives_many_execs(h);
 }

@@ -320,7 +320,20 @@ many_remove(struct harness *h, const char *id)
 		bench_die("remove one of many", &err);
 }
 
-enum { MANY_CREATE, MANY_EXEC, MANY_STATS, MANY_KINDS };
+/* Returns the time of a GetMetrics for each running container. */
+static double
+many_metrics(struct harness *h, unsigned int containers)
+{
+	Grpc__GetMetricsRequest q = GRPC__GET_METRICS_REQUEST__INIT;
+	uint64_t start_ns = monotonic_ns();
+	struct error err = ERROR_INIT;
+
+	if (call(h, "GetMetrics", &q, NULL, &err) < 0)
+		bench_die("metrics of many", &err);
+	return (double)(monotonic_ns() - start_ns) / 1e3 / containers;
+}
+
+enum { MANY_CREATE, MANY_EXEC, MANY_STATS, MANY_METRICS, MANY_KINDS };
 
 /* Samples of all kinds with some containers running: ours at a level, and the floor at the
  * first. */
@@ -334,6 +347,7 @@ many_sample(struct harness *h, struct row rows[LEVELS][MANY_KINDS], int level)
 		many_remove(h, "more");
 		us[MANY_EXEC] = many_exec(h);
 		us[MANY_STATS] = many_stats(h);
+		us[MANY_METRICS] = many_metrics(h, levels[level]);
 		for (int kind = 0; kind < MANY_KINDS; kind++) {
 			if (level > 0)
 				row_sample(&rows[level][kind], OURS, us[kind]);
@@ -347,8 +361,12 @@ many_sample(struct harness *h, struct row rows[LEVELS][MANY_KINDS], int level)
 static void
 many_measure(struct harness *h)
 {
-	static const char *const kinds[MANY_KINDS] = { "create+start", "exec+wait",
-						       "StatsContainer" };
+	static const char *const kinds[MANY_KINDS] = {
+		[MANY_CREATE] = "create+start",
+		[MANY_EXEC] = "exec+wait",
+		[MANY_STATS] = "StatsContainer",
+		[MANY_METRICS] = "GetMetrics, for each container,",
+	};
 	static struct row rows[LEVELS][MANY_KINDS];
 	static char names[LEVELS][MANY_KINDS][64];
 	bool wanted = false;
