@@ -93,6 +93,13 @@ struct write_call {
 	struct call *call;
 };
 
+/* Returns how many bytes of the request the process has got. */
+static uint32_t
+write_count(const struct stdio_write *w)
+{
+	return (uint32_t)(w->before + w->written);
+}
+
 static enum rpc_outcome
 write_stdin(struct call *call, const void *request, void *response, struct error *err)
 {
@@ -122,31 +129,31 @@ write_stdin(struct call *call, const void *request, void *response, struct error
 		pending = &write->write.pending;
 		rest = call_keep_bytes(call, req->data.data + write->write.written,
 				       req->data.len - write->write.written, err);
-		if (!rest) {
-			pending_cancel(&pending);
-			return RPC_FAILED;
+		if (rest) {
+			input_move_rest(&write->write, rest);
+			return call_park(call, pending);
 		}
-		write->write.data = rest;
-		write->write.len -= write->write.written;
-		write->write.written = 0;
-		return call_park(call, pending);
-	case STDIO_DONE:
-		reply->len = (uint32_t)req->data.len;
-		return RPC_REPLY;
-	case STDIO_FAILED:
+		pending_cancel(&pending);
+		if (write->write.written == 0)
+			return RPC_FAILED;
+		/* The process has the first part: the caller must not send it again. */
 		break;
+	case STDIO_DONE:
+		break;
+	case STDIO_FAILED:
+		return RPC_FAILED;
 	}
-	return RPC_FAILED;
+	reply->len = write_count(&write->write);
+	return RPC_REPLY;
 }
 
 static void
 write_done(struct stdio_write *w, const struct error *err)
 {
 	struct call *call = ((struct write_call *)w)->call;
-	const Grpc__WriteStreamRequest *req = call_request(call);
 	Grpc__WriteStreamResponse *reply = call_response(call);
 
-	reply->len = (uint32_t)req->data.len;
+	reply->len = write_count(w);
 	if (err->code == ERROR_OK)
 		call_reply(call);
 	else

@@ -102,6 +102,63 @@ terminal_run(struct harness *h)
 	(void)is_done("remove", remove_container(h, "faulty", &err), &err);
 }
 
+#define INPUT_PART  60000
+#define INPUT_PARTS 3
+
+/* The bytes of input that replies reported, and those that the container read. */
+static uint64_t input_accepted, input_read;
+
+/* The container is stopped while it is sent more than its pipe holds, so that requests wait. */
+static void
+input_run(struct harness *h)
+{
+	static const uint8_t part[INPUT_PART];
+	Grpc__WriteStreamRequest q = GRPC__WRITE_STREAM_REQUEST__INIT;
+	struct error err = ERROR_INIT;
+	uint32_t ids[INPUT_PARTS];
+	char out[64];
+
+	input_accepted = input_read = 0;
+	if (!is_done("create", create_start(h, "faulty", SH("exec wc -c"), &err), &err))
+		return;
+	(void)is_done("stop", kill_process(h, "faulty", "faulty", SIGSTOP, &err), &err);
+	q.container_id = q.exec_id = (char *)(uintptr_t) "faulty";
+	q.data = (ProtobufCBinaryData){ .data = (uint8_t *)(uintptr_t)part, .len = sizeof(part) };
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+		ids[i] = ttrpc_client_start(h->client, &grpc__agent_service__descriptor,
+					    "WriteStdin", &q.base, 0, NULL, NULL, &err);
+	/* Only one of these can fail. */
+	if (!is_done("continue", kill_process(h, "faulty", "faulty", SIGCONT, &err), &err))
+		(void)kill_process(h, "faulty", "faulty", SIGCONT, &err);
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		ProtobufCMessage *reply = NULL;
+
+		if (!is_done("write", ttrpc_client_wait(h->client, ids[i], SLOW_MS, &reply, &err),
+			     &err))
+			continue;
+		input_accepted += ((Grpc__WriteStreamResponse *)reply)->len;
+		protobuf_c_message_free_unpacked(reply, NULL);
+	}
+	if (is_done("close", close_stdin(h, "faulty", "faulty", &err), &err) &&
+	    is_done("read", (int)read_all(h, false, "faulty", "faulty", out, sizeof(out), &err),
+		    &err)) {
+		input_read = strtoull(out, NULL, 10);
+		CHECK_EQ(input_read, input_accepted, "bytes read and bytes accepted");
+	}
+	(void)is_done("remove", remove_container(h, "faulty", &err), &err);
+}
+
+/* Without a failure, everything arrives. */
+static void
+input_after(struct harness *h)
+{
+	struct error err = ERROR_INIT;
+
+	(void)remove_container(h, "faulty", &err);
+	input_run(h);
+	CHECK_EQ(input_read, (uint64_t)INPUT_PART * INPUT_PARTS);
+}
+
 /* A second RemoveContainer removes the container at the latest. */
 static void
 container_after(struct harness *h)
@@ -308,6 +365,7 @@ network_after(struct harness *h)
 static const struct scenario scenarios[] = {
 	{ "a container and an exec", NULL, container_run, container_after },
 	{ "a container and an exec with terminals", NULL, terminal_run, container_after },
+	{ "input of a container", NULL, input_run, input_after },
 	{ "files", NULL, files_run, files_after },
 	{ "a container with storages", storages_before, storages_run, storages_after },
 	{ "interfaces and routes", network_before, network_run, network_after },

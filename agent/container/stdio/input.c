@@ -71,7 +71,7 @@ enum stdio_outcome
 input_write(struct input *in, struct stdio_write *w, struct error *err)
 {
 	list_init(&w->node);
-	w->written = 0;
+	w->before = w->written = 0;
 	if (in->closing || in->passed || in->fd < 0) {
 		error_set(err, ERROR_INTERNAL, "Cannot get writer: stdin is %s",
 			  in->passed ? "passed through" : "closed");
@@ -83,7 +83,7 @@ input_write(struct input *in, struct stdio_write *w, struct error *err)
 		if (outcome != STDIO_WAITS)
 			return outcome;
 		if (input_start_waiting(in, err) < 0)
-			return STDIO_FAILED;
+			return w->written > 0 ? STDIO_DONE : STDIO_FAILED;
 	}
 	w->input = in;
 	w->pending.cancel = input_write_unwanted;
@@ -130,6 +130,9 @@ input_write_now(struct input *in, struct stdio_write *w, struct error *err)
 			continue;
 		if (errno == EAGAIN && input_wait_room(in))
 			return STDIO_WAITS;
+		/* Without a reader the first part is lost, too. */
+		if (w->before + w->written > 0 && errno != EPIPE && errno != EIO)
+			return STDIO_DONE;
 		error_sys_code(err, ERROR_INTERNAL, "failed to write to stdin");
 		return STDIO_FAILED;
 	}
@@ -203,6 +206,15 @@ input_on_writable(uint32_t events, void *data)
 	(void)pending_end(&w->pending);
 	input_update_watch(in);
 	w->done(w, &err);
+}
+
+void
+input_move_rest(struct stdio_write *w, const uint8_t *rest)
+{
+	w->data = rest;
+	w->before += w->written;
+	w->len -= w->written;
+	w->written = 0;
 }
 
 void

@@ -62,6 +62,8 @@ struct stdio_write {
 	size_t len;
 	size_t written;
 	void (*done)(struct stdio_write *w, const struct error *err);
+	/* Bytes that were written before input_move_rest(). */
+	size_t before;
 };
 
 /* The agent's end of stdout or stderr. */
@@ -151,8 +153,13 @@ void input_release(struct input *in);
 /* Starts a write. Returns STDIO_DONE after all data was written, or STDIO_WAITS, after which
  * w->done is called unless w->pending is cancelled, or STDIO_FAILED and err: INTERNAL `Cannot
  * get writer` after input_close(), INTERNAL if the reading end is closed (EPIPE, EIO).
- * Cancelling does not undo a partial write. */
+ * As with write(2), a failure after a part was written, for lack of memory for instance, is a
+ * success with a smaller number: w->before + w->written. Cancelling does not undo a partial
+ * write. */
 enum stdio_outcome input_write(struct input *in, struct stdio_write *w, struct error *err);
+
+/* Has a waiting write continue from `rest`, a copy of the bytes that were not written yet. */
+void input_move_rest(struct stdio_write *w, const uint8_t *rest);
 
 /* Ends the input after the waiting writes: closes a pipe, or writes a terminal's end-of-file
  * character. Does nothing if the input is already closing. */

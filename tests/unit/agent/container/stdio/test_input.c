@@ -197,6 +197,54 @@ Test(input, a_cancelled_write_leaves_the_others)
 	free(got);
 }
 
+/* epoll refuses a descriptor that is watched already. */
+Test(input, a_write_that_cannot_wait_reports_its_part)
+{
+	static const uint8_t data[1 << 20];
+	struct writer first = writer_of(data, sizeof(data), 'a');
+	struct writer second = writer_of(data, sizeof(data), 'b');
+	struct error err = ERROR_INIT;
+	struct watch *taken = loop_watch(loop, in.fd, 0, NULL, NULL, &err);
+	int room = fcntl(in.fd, F_GETPIPE_SZ);
+
+	REQUIRE(taken);
+	REQUIRE_EQ(input_write(&in, &first.write, &err), STDIO_DONE);
+	CHECK_EQ(first.write.written, room);
+	REQUIRE_EQ(input_write(&in, &second.write, &err), STDIO_FAILED);
+	CHECK_EQ(second.write.written, 0);
+	CHECK_EQ(first.done + second.done, 0);
+	loop_unwatch(taken);
+}
+
+/* The rest is copied, because the memory of the request ends. */
+Test(input, moved_rest_follows_the_first_part)
+{
+	const size_t size = 1 << 20;
+	uint8_t *data = malloc(size), *rest, *got = malloc(size + 1);
+	struct writer w;
+	struct error err = ERROR_INIT;
+	size_t left;
+
+	REQUIRE(data && got);
+	for (size_t i = 0; i < size; i++)
+		data[i] = (uint8_t)(i * 7 + i / 251);
+	w = writer_of(data, size, 'a');
+	REQUIRE_EQ(input_write(&in, &w.write, &err), STDIO_WAITS);
+	left = size - w.write.written;
+	REQUIRE_LT(left, size);
+	rest = malloc(left);
+	REQUIRE(rest);
+	memcpy(rest, data + w.write.written, left);
+	input_move_rest(&w.write, rest);
+	REQUIRE_EQ(drain(got, size + 1), size);
+	CHECK(memcmp(got, data, size) == 0);
+	CHECK_EQ(w.done, 1);
+	CHECK_EQ(w.write.before + w.write.written, size);
+	free(data);
+	free(rest);
+	free(got);
+}
+
 Test(input, release_fails_waiting_writes)
 {
 	static uint8_t big[1 << 20];
