@@ -323,6 +323,8 @@ log_flush(void)
 	return true;
 }
 
+/* Writes a record whose level is wanted. The callers check that, because the buffers here are
+ * zeroed on entry. */
 static void log_write_record(enum log_level level, const char *subsystem, const char *event,
 			     const struct log_field *fields, size_t n_fields, const char *fmt,
 			     va_list ap) __attribute__((format(printf, 6, 0)));
@@ -334,8 +336,6 @@ log_write_record(enum log_level level, const char *subsystem, const char *event,
 	char msg[MSG_MAX_];
 	struct line l;
 
-	if (level > g_log.level)
-		return;
 	(void)vsnprintf(msg, sizeof(msg), fmt, ap);
 	line_record(&l, level, subsystem, event, fields, n_fields, msg);
 	if (!log_flush() || !sink_line(l.text, l.len))
@@ -349,6 +349,8 @@ log_write(enum log_level level, const char *subsystem, const struct log_field *f
 {
 	va_list ap;
 
+	if (level > g_log.level)
+		return;
 	va_start(ap, fmt);
 	log_write_record(level, subsystem, NULL, fields, n_fields, fmt, ap);
 	va_end(ap);
@@ -360,6 +362,8 @@ log_event(enum log_level level, const char *subsystem, const char *event,
 {
 	va_list ap;
 
+	if (level > g_log.level)
+		return;
 	va_start(ap, fmt);
 	log_write_record(level, subsystem, event, fields, n_fields, fmt, ap);
 	va_end(ap);

@@ -41,6 +41,8 @@ static void trace_flush(struct tracer *tracer);
 static bool trace_read_parent(const char *text, struct trace_span *span, bool *is_sampled);
 static bool trace_read_hex(const char *text, uint8_t *out, size_t n);
 static uint64_t trace_now_ns(void);
+static void trace_put_span(struct tracer *tracer, const struct trace_span *span,
+			   enum error_code code);
 static void trace_write_hex(char *out, const uint8_t *bytes, size_t n);
 static void trace_put_time(struct json_put *w, const char *key, uint64_t ns);
 
@@ -262,14 +264,21 @@ trace_now_ns(void)
 void
 trace_end(struct tracer *tracer, struct trace_span *span, enum error_code code)
 {
+	if (!tracer || !span->is_on)
+		return;
+	span->is_on = false;
+	trace_put_span(tracer, span, code);
+}
+
+/* Queues a span that has ended. */
+static void
+trace_put_span(struct tracer *tracer, const struct trace_span *span, enum error_code code)
+{
 	char trace_id[33], span_id[17], parent_id[17] = "", name[128], json[SPAN_MAX];
 	struct json_put w = { .text = json, .size = sizeof(json) };
 	static const uint8_t none[8];
 	uint64_t head;
 
-	if (!tracer || !span->is_on)
-		return;
-	span->is_on = false;
 	trace_write_hex(trace_id, span->trace_id, sizeof(span->trace_id));
 	trace_write_hex(span_id, span->span_id, sizeof(span->span_id));
 	if (memcmp(span->parent_id, none, sizeof(none)) != 0)
