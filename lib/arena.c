@@ -12,8 +12,6 @@
 
 #define ALIGN      16u
 #define CHUNK_SIZE 4096u
-/* Smaller blocks are not kept. */
-#define SPARE_MIN (64u << 10)
 /* Enough for most calls, of which thousands may be parked. */
 #define FIRST_SIZE 512u
 
@@ -73,14 +71,15 @@ arena_alloc(struct arena *a, size_t size)
 	return p;
 }
 
-/* Takes the spare block if it is large enough and the cap allows it. */
+/* Takes the spare block if it is large enough, though not many times as large, and the cap allows
+ * it. */
 static struct arena_chunk *
 arena_take_spare(struct arena *a, size_t need)
 {
 	struct arena_chunk *c = a->spare ? a->spare->chunk : NULL;
 
-	if (!c || need < SPARE_MIN || c->size < need || a->used > a->cap ||
-	    c->size + sizeof(*c) > a->cap - a->used)
+	if (!c || need < ARENA_SPARE_MIN || c->size < need || c->size / 4 > need ||
+	    a->used > a->cap || c->size + sizeof(*c) > a->cap - a->used)
 		return NULL;
 	a->spare->chunk = NULL;
 	return c;
@@ -200,7 +199,7 @@ arena_release(struct arena *a)
 static void
 arena_drop_chunk(struct arena *a, struct arena_chunk *c)
 {
-	if (a->spare && c->size >= SPARE_MIN &&
+	if (a->spare && c->size >= ARENA_SPARE_MIN &&
 	    (!a->spare->chunk || a->spare->chunk->size < c->size)) {
 		arena_spare_release(a->spare);
 		a->spare->chunk = c;

@@ -21,8 +21,11 @@ struct arena {
 	struct arena_spare *spare;
 };
 
-/* One large block of memory that successive arenas reuse, because allocating a megabyte anew costs
- * more than the work that is done in it. */
+/* Smaller blocks are not kept. */
+#define ARENA_SPARE_MIN (8u << 10)
+
+/* One large block of memory that successive arenas reuse, because mapping it, touching its pages
+ * and unmapping it costs more than the work that is done in it. */
 struct arena_spare {
 	struct arena_chunk *chunk;
 };

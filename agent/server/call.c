@@ -85,7 +85,7 @@ static void call_run(struct call *call, int64_t timeout_ns);
 static void
 call_free(struct call *call)
 {
-	bool is_large = call->arena.used > READ_MAX;
+	bool is_large = call->arena.used > ARENA_SPARE_MIN;
 
 	trace_end(call->server->spec->tracer, &call->span, call->code);
 	timer_cancel(call->timer);
@@ -191,11 +191,21 @@ call_is_inside(const uint8_t *at, const uint8_t *data, size_t n)
 	return data && at >= data && at < data + n;
 }
 
+static int
+call_charge(struct call *call, size_t n, struct error *err)
+{
+	if (!memory_charge(call->server, n))
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "%s: requests take too much memory",
+				 call->method->name);
+	call->charged += n;
+	return 0;
+}
+
 const uint8_t *
 call_keep_bytes(struct call *call, const uint8_t *data, size_t n, struct error *err)
 {
 	struct frame_reader *reader = &call->conn->reader;
-	size_t size = reader->payload.size;
+	size_t size = reader->payload.size, before = call->arena.used, more;
 	uint8_t *copy;
 
 	if (!call_is_inside(data, call->borrowed, call->n_borrowed))
@@ -203,20 +213,20 @@ call_keep_bytes(struct call *call, const uint8_t *data, size_t n, struct error *
 	/* A large frame has memory of its own, which costs less to keep than to copy. */
 	if (size > READ_MAX &&
 	    call_is_inside(data, buf_head(&reader->payload), buf_len(&reader->payload))) {
-		size_t more = size - call->n_borrowed;
-
-		if (!memory_charge(call->server, more)) {
-			error_set(err, ERROR_RESOURCE_EXHAUSTED,
-				  "%s: requests take too much memory", call->method->name);
+		if (call_charge(call, size - call->n_borrowed, err) < 0)
 			return NULL;
-		}
-		call->charged += more;
 		frame_reader_take(reader, &call->kept);
 		return data;
 	}
 	copy = arena_memdup(&call->arena, data, n);
-	if (!copy)
+	if (!copy) {
 		error_nomem(err, call->method->name);
+		return NULL;
+	}
+	/* The spare block of the arena may be larger than what is charged already. */
+	more = call->arena.used - before;
+	if (more > call->n_borrowed && call_charge(call, more - call->n_borrowed, err) < 0)
+		return NULL;
 	return copy;
 }
 

@@ -87,6 +87,30 @@ Test(error, every_code_has_a_name)
 	REQUIRE_STR(error_code_name((enum error_code)99), "UNKNOWN");
 }
 
+/* But not for much less memory. */
+Test(arena, a_spare_block_is_reused)
+{
+	struct arena_spare spare = { 0 };
+	struct arena_chunk *kept;
+	struct arena a;
+
+	arena_init_spare(&a, 1 << 20, &spare);
+	REQUIRE(arena_alloc(&a, 32 << 10));
+	arena_release(&a);
+	kept = spare.chunk;
+	REQUIRE(kept);
+	REQUIRE(arena_alloc(&a, 30 << 10));
+	CHECK_EQ(spare.chunk, NULL);
+	arena_release(&a);
+	REQUIRE_EQ(spare.chunk, kept);
+	REQUIRE(arena_alloc(&a, 10 << 10));
+	CHECK_EQ(spare.chunk, kept);
+	arena_release(&a);
+	CHECK_EQ(spare.chunk, kept);
+	arena_spare_release(&spare);
+	CHECK_EQ(spare.chunk, NULL);
+}
+
 Test(arena, refuses_what_passes_the_cap)
 {
 	struct arena a;
