@@ -38,3 +38,23 @@ area_bulk()
 	test ! -e "$work/bulk/large" || fail 'CopyFile wrote to the share'
 	vm_stop
 }
+
+# Two VMs, since a guest has one agent. The idle one takes no time.
+area_old()
+{
+	local new_vm new_address status=0
+	say "bench: bulk data over vsock, this agent and $OLD_AGENT"
+	cp -a "$OUT/rootfs" "$work/old" || { fail 'no root for the VMs'; return; }
+	vm_boot new --share 9p --initrd "$OUT/kernel/$kernel/initrd.img" \
+		--rootfs "$work/old" || return 0
+	new_vm=$vm new_address=$address
+	if AGENT=$OLD_AGENT agent=$(realpath "$OLD_AGENT") vm_boot old --share 9p \
+		--initrd "$OUT/kernel/$kernel/initrd.img" --rootfs "$work/old"; then
+		"$BUILD/bench/tests/bench/bench-bulk-vm" "$new_address" "$address" \
+			"$bulk_root" agents >>"$raw" || status=1
+		vm_stop
+	fi
+	vm=$new_vm
+	vm_stop
+	test "$status" = 0 || fail 'bulk data of two agents were not measured'
+}

@@ -17,14 +17,13 @@
 
 #define MIB        (1u << 20)
 #define WARM_UP    2
-#define BARE       "bare server"
 #define SMALL_FILE 1024
 #define PLACE      "/run/kata-containers/shared/containers/bench"
 #define NAME_MAX_  96
 
 struct bulk {
 	struct harness *sides[SIDES];
-	const char *prefix;
+	const char *prefix, *floor;
 	const struct bulk_sizes *sizes;
 	uint8_t *data;
 	/* unique names for small files */
@@ -85,9 +84,9 @@ static void
 bulk_stream(struct bulk *b, const char *method, bulk_fn *move, size_t part)
 {
 	char name[NAME_MAX_], throughput[NAME_MAX_ + 16];
-	struct row time = { .name = name, .unit = "us", .good = LOW_IS_GOOD, .floor = BARE };
+	struct row time = { .name = name, .unit = "us", .good = LOW_IS_GOOD, .floor = b->floor };
 	struct row rate = {
-		.name = throughput, .unit = "MiB/s", .good = HIGH_IS_GOOD, .floor = BARE
+		.name = throughput, .unit = "MiB/s", .good = HIGH_IS_GOOD, .floor = b->floor
 	};
 
 	(void)snprintf(name, sizeof(name), "%s%s, %zu KiB", b->prefix, method, part >> 10);
@@ -123,7 +122,7 @@ bulk_large_file(struct bulk *b)
 		.name = name,
 		.unit = "MiB/s",
 		.good = HIGH_IS_GOOD,
-		.floor = BARE,
+		.floor = b->floor,
 		.warm_up = WARM_UP,
 	};
 
@@ -181,9 +180,11 @@ static void
 bulk_calls(struct bulk *b, const char *what, double one(struct bulk *, enum side), unsigned int n)
 {
 	char name[NAME_MAX_];
-	struct row row = {
-		.name = name, .unit = "us", .good = LOW_IS_GOOD, .floor = BARE, .warm_up = n / 10
-	};
+	struct row row = { .name = name,
+			   .unit = "us",
+			   .good = LOW_IS_GOOD,
+			   .floor = b->floor,
+			   .warm_up = n / 10 };
 
 	(void)snprintf(name, sizeof(name), "%s%s", b->prefix, what);
 	if (!row_is_wanted(name))
@@ -200,20 +201,36 @@ bulk_calls(struct bulk *b, const char *what, double one(struct bulk *, enum side
 	row_print(&row);
 }
 
+static void
+bulk_create(struct harness *h)
+{
+	struct error err = ERROR_INIT;
+
+	if (create_start(h, "read", ARGS("/bin/dd", "if=/dev/zero", "bs=64k"), &err) < 0 ||
+	    create_start(h, "write", SH("exec cat >/dev/null"), &err) < 0)
+		bench_die("create", &err);
+}
+
+static void
+bulk_remove(struct harness *h)
+{
+	struct error err = ERROR_INIT;
+
+	if (remove_container(h, "read", &err) < 0 || remove_container(h, "write", &err) < 0)
+		bench_die("remove", &err);
+}
+
 void
 bench_bulk(struct harness *ours, struct harness *bare, const char *prefix,
 	   const struct bulk_sizes *sizes)
 {
 	auto_free uint8_t *data = malloc(MIB);
-	struct bulk b = { { ours, bare }, prefix, sizes, data, { 0 } };
-	struct error err = ERROR_INIT;
+	struct bulk b = { { ours, bare }, prefix, "bare server", sizes, data, { 0 } };
 
 	if (!data)
 		exit(1);
 	memset(data, 'x', MIB);
-	if (create_start(ours, "read", ARGS("/bin/dd", "if=/dev/zero", "bs=64k"), &err) < 0 ||
-	    create_start(ours, "write", SH("exec cat >/dev/null"), &err) < 0)
-		bench_die("create", &err);
+	bulk_create(ours);
 	bulk_calls(&b, "Check", bulk_check, sizes->checks);
 	/* 16 KiB is what a runtime's shim reads at a time */
 	bulk_stream(&b, "ReadStdout", bulk_read, 32u << 10);
@@ -222,6 +239,23 @@ bench_bulk(struct harness *ours, struct harness *bare, const char *prefix,
 	bulk_stream(&b, "WriteStdin", bulk_write, 16u << 10);
 	bulk_large_file(&b);
 	bulk_calls(&b, "CopyFile, small files", bulk_small_file, sizes->files);
-	if (remove_container(ours, "read", &err) < 0 || remove_container(ours, "write", &err) < 0)
-		bench_die("remove", &err);
+	bulk_remove(ours);
+}
+
+void
+bench_bulk_agents(struct harness *ours, struct harness *other, const char *prefix,
+		  const struct bulk_sizes *sizes)
+{
+	auto_free uint8_t *data = malloc(MIB);
+	struct bulk b = { { ours, other }, prefix, "OLD_AGENT", sizes, data, { 0 } };
+
+	if (!data)
+		exit(1);
+	memset(data, 'x', MIB);
+	bulk_create(ours);
+	bulk_create(other);
+	bulk_stream(&b, "ReadStdout", bulk_read, 32u << 10);
+	bulk_stream(&b, "WriteStdin", bulk_write, 32u << 10);
+	bulk_remove(ours);
+	bulk_remove(other);
 }

@@ -17,3 +17,7 @@ struct bulk_sizes {
  * to which `bare` is a harness that has only a client. Each row's name starts with `prefix`. */
 void bench_bulk(struct harness *ours, struct harness *bare, const char *prefix,
 		const struct bulk_sizes *sizes);
+
+/* Measures ReadStdout and WriteStdin of `ours` against those of another agent. */
+void bench_bulk_agents(struct harness *ours, struct harness *other, const char *prefix,
+		       const struct bulk_sizes *sizes);
