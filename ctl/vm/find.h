@@ -39,8 +39,8 @@ struct find_accel {
 void find_accel(enum vm_arch arch, const char *qemu, const char *kernel, const char *initrd,
 		bool again, struct find_accel *out);
 
-/* Returns whether this process could make a user namespace, which passt and virtiofsd need for their
- * sandboxes. A chroot refuses it, and so do some security policies. Otherwise sets err. */
+/* Returns whether this process could make a user namespace, which the sandboxes of passt and
+ * virtiofsd need. A chroot refuses it, and so do some security policies. Otherwise sets err. */
 bool find_user_namespace(struct error *err);
 
 /* Stores the architecture of this name, which is that of uname(1). Returns whether it is known. */
