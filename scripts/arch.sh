@@ -27,8 +27,8 @@ arch_debian()
 	esac
 }
 
-# arch_cross ARCH: prints the prefix of the compiler's and the binutils' names ("aarch64-linux-gnu-"),
-# nothing for the architecture of this machine.
+# arch_cross ARCH: prints the prefix of the compiler's and the binutils' names
+# ("aarch64-linux-gnu-"), nothing for the architecture of this machine.
 arch_cross()
 {
 	test "$1" = "$HOST_ARCH" || echo "$1-linux-gnu-"

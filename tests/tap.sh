@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# For tests/check-*: TAP from bash. A check is a function that prints its findings and fails if there
-# are any. Each check is also tested on trees on which it must fail.
+# For tests/check-*: TAP from bash. A check is a function that prints its findings and fails if
+# there are any. Each check is also tested on trees on which it must fail.
 
 set -u -o pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
@@ -23,8 +23,8 @@ result()	# ok|not WHAT
 	fi
 }
 
-# run_test COMMAND...: runs it in a subshell; sets $said to what it printed. What it has left running in
-# the background, as a test that fails may, is not waited for.
+# run_test COMMAND...: runs it in a subshell; sets $said to what it printed. What it has left
+# running in the background, as a test that fails may, is not waited for.
 run_test()
 {
 	local status=0
@@ -68,7 +68,8 @@ refuses()
 # skips WHAT WHY: counts a test that cannot be run here.
 skips() { result ok "$1 # SKIP $2"; }
 
-# has_terminal: the user can open a terminal, which a devpts mounted without ptmxmode leaves to root.
+# has_terminal: the user can open a terminal, which a devpts mounted without ptmxmode leaves to
+# root.
 has_terminal() { script -qc true /dev/null </dev/null >/dev/null 2>&1; }
 no_terminal='the user cannot open a terminal on this machine'
 

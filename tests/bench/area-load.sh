@@ -10,7 +10,8 @@ area_load()
 	for ((round = 1; round <= ROUNDS; round++)); do
 		for only in 'a storm' 'silent connections' 'floods'; do
 			ONLY=$only ROOTFS=$work/rootfs AGENT_LOG=$work/agent.log AGENT=$agent \
-				AGENT_IS_PRODUCT=1 "$BUILD/bench/tests/rpc/rpc-suite" >"$work/load" ||
+				AGENT_IS_PRODUCT=1 "$BUILD/bench/tests/rpc/rpc-suite" \
+				>"$work/load" ||
 				{ fail "the rpc test \"$only\""; grep -v '^ok' "$work/load" >&2; }
 			sed -nE "h
 				s/^# (Check [a-z ]+): .*, p99 ([0-9]+) us.*/$round\tours\t\2\t\1 p99/p

@@ -61,7 +61,8 @@ bench_bare()
 bench_header()
 {
 	printf '# kernel=%s guest-kernel=%s accelerator=%s processors=%s date=%s commit=%s\n' \
-		"$(uname -r)" "$kernel" "${accelerator:-none-used}" "$(nproc)" "$(date -u +%Y-%m-%dT%H:%MZ)" \
+		"$(uname -r)" "$kernel" "${accelerator:-none-used}" "$(nproc)" \
+		"$(date -u +%Y-%m-%dT%H:%MZ)" \
 		"$(scripts/version)"
 	printf '# agent=%s rounds=%s load=%s\n' \
 		"${AGENT:-tatami}" "$ROUNDS" "$(cut -d' ' -f1-3 /proc/loadavg)"

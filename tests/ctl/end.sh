@@ -6,7 +6,8 @@ passes 'run: output' prints out run -- sh -c 'echo out; echo err >&2'
 passes 'run: the exit code' code 7 run -- sh -c 'exit 7'
 passes 'run: of a process killed by a signal' code 137 run -- sh -c 'kill -9 $$'
 
-passes 'run: a program that was not found' fails 127 'the file no-such-program was not found' run -- no-such-program
+passes 'run: a program that was not found' fails 127 'the file no-such-program was not found' run \
+	-- no-such-program
 echo text >"$scratch/text"
 passes 'run: a file that cannot be executed' fails 126 'Permission denied' run -- "$scratch/text"
 
@@ -20,12 +21,14 @@ piped()
 	# shellcheck disable=SC2216
 	run -- "$@" 2>"$scratch/err" | $reader >"$scratch/read"
 	status=${PIPESTATUS[0]}
-	test "$status" = "$want" || { echo "exit code $status, not $want"; cat "$scratch/err"; return 1; }
+	test "$status" = "$want" ||
+		{ echo "exit code $status, not $want"; cat "$scratch/err"; return 1; }
 	test ! -s "$scratch/err" || { cat "$scratch/err"; return 1; }
 	nothing_left
 }
 passes 'run | head' piped 141 'head -n 2' yes
-passes 'run | head, of a process that ignores SIGPIPE' piped 137 'head -n 2' sh -c 'trap "" PIPE; while :; do echo y 2>/dev/null; sleep 0.1; done'
+passes 'run | head, of a process that ignores SIGPIPE' piped 137 'head -n 2' sh -c \
+	'trap "" PIPE; while :; do echo y 2>/dev/null; sleep 0.1; done'
 passes 'run | true' piped 141 true yes
 
 full()
@@ -77,7 +80,8 @@ passes 'a process that does not read its input' code 0 run -i -- true
 closed()
 {
 	local status=0
-	ctl run "${vm[@]}" -i -- sh -c 'echo out; echo err >&2; cat; exit 3' <&- >&- 2>&- || status=$?
+	ctl run "${vm[@]}" -i -- sh -c 'echo out; echo err >&2; cat; exit 3' <&- >&- 2>&- ||
+		status=$?
 	test $status = 3 || { echo "exit code $status"; return 1; }
 	nothing_left
 }
@@ -87,13 +91,15 @@ terminal()
 {
 	local status=0
 	printf 'echo $((40 + 2)); stty size\nexit 5\n' |
-		script -qec "stty rows 31 cols 71; exec $program run ${vm[*]} -t -i -- sh" /dev/null >"$scratch/typescript" || status=$?
+		script -qec "stty rows 31 cols 71; exec $program run ${vm[*]} -t -i -- sh" \
+		/dev/null >"$scratch/typescript" || status=$?
 	test $status = 5 || { echo "exit code $status"; cat "$scratch/typescript"; return 1; }
 	said 42 "$scratch/typescript" && said '31 71' "$scratch/typescript" && nothing_left
 }
 passes_on_terminal 'a terminal: size, input, exit code' terminal
 passes_on_terminal 'a terminal whose input ends' prints xyxy run -t -i -- cat < <(printf xy)
-many() { prints "$(seq 5000)" run -- sh -c 'i=0; while test $i -lt 5000; do i=$((i + 1)); echo $i; done' && nothing_left; }
+many() { prints "$(seq 5000)" run -- sh -c \
+	'i=0; while test $i -lt 5000; do i=$((i + 1)); echo $i; done' && nothing_left; }
 passes 'all output of a process, from an agent that drops the rest at WaitProcess' many
 
 # ---- interrupts and the end of the VM ----
@@ -109,7 +115,8 @@ ends()
 
 thrice()
 {
-	begin ReadStdout run "${vm[@]}" -- sh -c 'trap "" INT; while :; do sleep 0.1; done' || return 1
+	begin ReadStdout run "${vm[@]}" -- sh -c 'trap "" INT; while :; do sleep 0.1; done' ||
+		return 1
 	local i
 	for i in 1 2; do
 		kill -INT $pid
@@ -139,12 +146,16 @@ helper_killed()
 	ends 125 "the VM has ended: $2 was killed by signal 12: fake: one; fake: two"
 }
 passes 'vhost-device-vsock dies under run' helper_killed vhost-device-vsock vhost-device-vsock
-passes 'virtiofsd dies under run' helper_killed virtiofsd virtiofsd-0 --share virtio-fs --virtiofsd "$scratch/bin/virtiofsd"
+passes 'virtiofsd dies under run' helper_killed virtiofsd virtiofsd-0 --share virtio-fs \
+	--virtiofsd "$scratch/bin/virtiofsd"
 # Nothing in the VM needs a share that is only attached.
 spare_killed()
 {
-	begin ReadStdout run "${vm[@]}" --attach "virtio-fs:$scratch" --virtiofsd "$scratch/bin/virtiofsd" -- sh -c 'while test ! -e "$0"; do sleep 0.05; done; exit 3' "$scratch/goes-on" || return 1
-	kill -KILL "$(helper virtiofsd)" && within 60 gone virtiofsd && touch "$scratch/goes-on" && code 3 wait $pid && nothing_left
+	begin ReadStdout run "${vm[@]}" --attach "virtio-fs:$scratch" --virtiofsd \
+		"$scratch/bin/virtiofsd" -- sh -c \
+		'while test ! -e "$0"; do sleep 0.05; done; exit 3' "$scratch/goes-on" || return 1
+	kill -KILL "$(helper virtiofsd)" && within 60 gone virtiofsd && touch "$scratch/goes-on" &&
+		code 3 wait $pid && nothing_left
 }
 gone() { ! helper "$1" >/dev/null; }
 passes 'the virtiofsd of an attached share dies under run' spare_killed
@@ -202,7 +213,8 @@ passes 'a killed boot leaves nothing' killed_boot boot
 
 executed()
 {
-	boot --name box && prints hello ctl exec box -- echo hello && code 7 ctl exec box -- sh -c 'exit 7'
+	boot --name box && prints hello ctl exec box -- echo hello &&
+		code 7 ctl exec box -- sh -c 'exit 7'
 }
 passes 'exec' executed
 passes 'exec: a program that was not found' code 127 ctl exec box -- no-such-program
@@ -211,19 +223,26 @@ passes 'exec: a file that cannot be executed' code 126 ctl exec box -- "$scratch
 as()
 {
 	ctl exec -u "$2" box -- true || return 1
-	test "$(grep '^[ug]id' "$calls" | tail -n 2 | tr '\n' ' ')" = "$1" || { echo "$2: $(grep '^[ug]id' "$calls" | tail -n 2)"; return 1; }
+	test "$(grep '^[ug]id' "$calls" | tail -n 2 | tr '\n' ' ')" = "$1" ||
+		{ echo "$2: $(grep '^[ug]id' "$calls" | tail -n 2)"; return 1; }
 }
 users()
 {
 	local name uid gid
 	IFS=: read -r name _ uid gid _ < <(grep -m 1 -v ':0:' /etc/passwd)
-	as "uid $uid gid $gid " "$name" && as "uid $uid gid $gid " "$uid" && as "uid $uid gid 12345 " "$name:12345" &&
-		as "uid $uid gid $gid " "$name:$(awk -F: -v g="$gid" '$3 == g { print $1; exit }' /etc/group)" && as 'uid 23456 gid ' 23456 || return 1
+	as "uid $uid gid $gid " "$name" && as "uid $uid gid $gid " "$uid" &&
+		as "uid $uid gid 12345 " "$name:12345" &&
+		as "uid $uid gid $gid " \
+		"$name:$(awk -F: -v g="$gid" '$3 == g { print $1; exit }' /etc/group)" &&
+		as 'uid 23456 gid ' 23456 || return 1
 	: >"$calls"
 	as 'uid 7 gid 8 ' 7:8 && test "$(grep -c ExecProcess "$calls")" = 1 || return 1
-	code 125 ctl exec -u no-such-user box -- true 2>"$scratch/err" && said '--user: no user no-such-user in /etc/passwd' "$scratch/err" &&
-		code 125 ctl exec -u "$name:no-such-group" box -- true 2>"$scratch/err" && said 'no group no-such-group' "$scratch/err" &&
-		code 2 ctl exec -u "$name:" box -- true 2>"$scratch/err" && said 'invalid user' "$scratch/err"
+	code 125 ctl exec -u no-such-user box -- true 2>"$scratch/err" &&
+		said '--user: no user no-such-user in /etc/passwd' "$scratch/err" &&
+		code 125 ctl exec -u "$name:no-such-group" box -- true 2>"$scratch/err" &&
+		said 'no group no-such-group' "$scratch/err" &&
+		code 2 ctl exec -u "$name:" box -- true 2>"$scratch/err" &&
+		said 'invalid user' "$scratch/err"
 }
 passes 'exec --user by name' users
 exec_piped()
@@ -247,7 +266,8 @@ killed_exec()
 	wait $pid
 	true
 }
-hung_up() { number=$((RANDOM + 100000)); killed_exec box -- sleep $number && within 60 no_sleeper $number; }
+hung_up() { number=$((RANDOM + 100000)); killed_exec box -- sleep $number &&
+	within 60 no_sleeper $number; }
 passes 'a process ends when its client was killed' hung_up
 hung_up_kill()
 {

@@ -5,17 +5,23 @@
 # ---- progress ----
 
 # on_terminal COMMAND...: the command on a terminal; what it prints is in $scratch/typescript
-on_terminal() { script -qec "stty cols ${columns:-200}; $*" /dev/null >"$scratch/typescript" </dev/null; }
+on_terminal() \
+	{ script -qec "stty cols ${columns:-200}; $*" /dev/null >"$scratch/typescript" </dev/null; }
 erased=$'\r\e[K'
 progress()
 {
 	local step
-	on_terminal "$program" "$1" "${vm[*]}" "$2" -- "sh -c 'echo out'" || { cat "$scratch/typescript"; return 1; }
-	for step in 'starting QEMU (tcg)' 'booting the kernel (tcg)' 'waiting for the agent to listen (tcg)' 'waiting for the agent to answer (tcg)' 'creating the container (tcg)'; do
-		grep -qE "\[  [0-9]+\.[0-9] s\] ${step//[()]/.}" "$scratch/typescript" || { echo "missing: $step"; cat -v "$scratch/typescript"; return 1; }
+	on_terminal "$program" "$1" "${vm[*]}" "$2" -- "sh -c 'echo out'" ||
+		{ cat "$scratch/typescript"; return 1; }
+	for step in 'starting QEMU (tcg)' 'booting the kernel (tcg)' \
+		'waiting for the agent to listen (tcg)' 'waiting for the agent to answer (tcg)' \
+		'creating the container (tcg)'; do
+		grep -qE "\[  [0-9]+\.[0-9] s\] ${step//[()]/.}" "$scratch/typescript" ||
+			{ echo "missing: $step"; cat -v "$scratch/typescript"; return 1; }
 	done
 	# The line is gone before anything else is printed.
-	[[ $(cat "$scratch/typescript") = *"$erased$3"* ]] || { cat -v "$scratch/typescript"; return 1; }
+	[[ $(cat "$scratch/typescript") = *"$erased$3"* ]] ||
+		{ cat -v "$scratch/typescript"; return 1; }
 }
 passes_on_terminal 'run: progress on a terminal' progress run '' out
 passes_on_terminal 'boot: progress on a terminal' progress boot '--name seen' seen
@@ -23,17 +29,22 @@ passes 'rm' code 0 ctl rm -f seen
 narrow()
 {
 	columns=20 on_terminal "$program" run "${vm[*]}" -- true || return 1
-	! tr '\r' '\n' <"$scratch/typescript" | sed 's/\x1b\[K//' | grep -qE '.{20}' || { cat -v "$scratch/typescript"; return 1; }
+	! tr '\r' '\n' <"$scratch/typescript" | sed 's/\x1b\[K//' | grep -qE '.{20}' ||
+		{ cat -v "$scratch/typescript"; return 1; }
 }
 passes_on_terminal 'progress fits into a narrow terminal' narrow
-without_progress() { on_terminal "$@" && ! grep -q ' s\]' "$scratch/typescript" || { cat -v "$scratch/typescript"; return 1; }; }
+without_progress() { on_terminal "$@" && ! grep -q ' s\]' "$scratch/typescript" ||
+	{ cat -v "$scratch/typescript"; return 1; }; }
 passes_on_terminal 'no progress with --quiet' without_progress "$program" run -q "${vm[*]}" -- true
-passes_on_terminal 'no progress on a dumb terminal' without_progress TERM=dumb "$program" run "${vm[*]}" -- true
-progress_in_file() { run -- true 2>"$scratch/err" && ! grep -q 'QEMU' "$scratch/err" || { cat "$scratch/err"; return 1; }; }
+passes_on_terminal 'no progress on a dumb terminal' without_progress TERM=dumb "$program" run \
+	"${vm[*]}" -- true
+progress_in_file() { run -- true 2>"$scratch/err" && ! grep -q 'QEMU' "$scratch/err" ||
+	{ cat "$scratch/err"; return 1; }; }
 passes 'no progress in a file' progress_in_file
 progress_killed()
 {
-	FAKE_BOOT=silent script -qec "exec $program run ${vm[*]} -- true" /dev/null >"$scratch/typescript" </dev/null &
+	FAKE_BOOT=silent script -qec "exec $program run ${vm[*]} -- true" /dev/null \
+		>"$scratch/typescript" </dev/null &
 	within 60 grep -qs 'booting the kernel' "$scratch/typescript" || return 1
 	pid=$(pgrep -of "^$program run")
 	kill -KILL "$pid"
@@ -48,33 +59,44 @@ passes_on_terminal 'the line of progress ends with a killed run' progress_killed
 
 # ---- time limits ----
 
-passes '--boot-timeout' eval 'FAKE_BOOT=silent fails 125 "the agent did not answer within 1 s" run --boot-timeout 1 -- true'
-passes '--timeout of a call' eval 'FAKE_HANG=CreateContainer fails 125 "CreateContainer: timed out after 1000 ms" run --timeout 1 -- true'
-passes 'an invalid time' fails 2 '--boot-timeout 0: expected a number from 1' run --boot-timeout 0 -- true
+passes '--boot-timeout' eval \
+	'FAKE_BOOT=silent fails 125 "the agent did not answer within 1 s" run --boot-timeout 1 -- true'
+passes '--timeout of a call' eval \
+	'FAKE_HANG=CreateContainer fails 125 "CreateContainer: timed out after 1000 ms" run --timeout 1 -- true'
+passes 'an invalid time' fails 2 '--boot-timeout 0: expected a number from 1' run --boot-timeout 0 \
+	-- true
 
 # ---- errors of QEMU ----
 
 refused()
 {
-	FAKE_BOOT=refuse fails 125 'qemu exited with code 1: qemu: the first line of what is wrong; qemu: the last line' run --qemu-arg "it's broken" -- true || return 1
+	FAKE_BOOT=refuse fails 125 \
+		'qemu exited with code 1: qemu: the first line of what is wrong; qemu: the last line' run --qemu-arg "it's broken" -- true || return 1
 	# also whole, with the command line
-	grep -qx 'qemu: the first line of what is wrong' "$scratch/err" && said "$scratch/bin/qemu-system-x86_64 -nodefaults" "$scratch/err" && said "'it'\\''s broken'" "$scratch/err"
+	grep -qx 'qemu: the first line of what is wrong' "$scratch/err" &&
+		said "$scratch/bin/qemu-system-x86_64 -nodefaults" "$scratch/err" &&
+		said "'it'\\''s broken'" "$scratch/err"
 }
 passes 'run: all that QEMU said, and its command line' refused
-FAKE_BOOT=refuse passes 'boot: all that QEMU said' fails 125 'qemu: the first line of what is wrong' boot -- true
+FAKE_BOOT=refuse passes 'boot: all that QEMU said' fails 125 \
+	'qemu: the first line of what is wrong' boot -- true
 
 # ---- console and shell ----
 
 console()
 {
-	boot --name con --debug-console >/dev/null && prints 'listening on vsock' ctl console con && prints '' ctl console -n 0 con && prints 'listening on vsock' ctl console -n 1 con || return 1
+	boot --name con --debug-console >/dev/null && prints 'listening on vsock' ctl console con &&
+		prints '' ctl console -n 0 con &&
+		prints 'listening on vsock' ctl console -n 1 con || return 1
 	printf 'more\nlast' >>"$(run_dir con)/console.log"
-	prints $'more\nlast' ctl console -n 2 con && prints $'listening on vsock\nmore\nlast' ctl console --tail 9 con || return 1
+	prints $'more\nlast' ctl console -n 2 con &&
+		prints $'listening on vsock\nmore\nlast' ctl console --tail 9 con || return 1
 	ctl console -f con >"$scratch/out" 2>&1 &
 	local follower=$!
 	within 60 said last "$scratch/out" >/dev/null || return 1
 	printf ' line\n' >>"$(run_dir con)/console.log"
-	within 60 said 'last line' "$scratch/out" >/dev/null && ctl stop con && wait $follower && prints 'last line' ctl console -n 1 con
+	within 60 said 'last line' "$scratch/out" >/dev/null && ctl stop con && wait $follower &&
+		prints 'last line' ctl console -n 1 con
 }
 passes 'console' console
 passes 'rm of the VM' code 0 ctl rm -f con
@@ -89,22 +111,27 @@ flooded()
 	seq -f 'line %.0f' 4000000 >>"$log"
 	within 60 is_trimmed "$log" >/dev/null || { du -k "$log"; return 1; }
 	echo 'the last line' >>"$log"
-	within 60 said 'the last line' "$scratch/out" >/dev/null || { tail -n 1 "$scratch/out"; return 1; }
+	within 60 said 'the last line' "$scratch/out" >/dev/null ||
+		{ tail -n 1 "$scratch/out"; return 1; }
 	ctl console flood >"$scratch/lines" 2>"$scratch/err" || return 1
 	said 'bytes are no longer kept here' "$scratch/err" || return 1
 	# whole lines, in order, and no byte of the hole
 	test "$(head -n 2 "$scratch/lines" | paste -s -d ,)" = 'listening on vsock,line 1' &&
-		test "$(tail -n 2 "$scratch/lines" | paste -s -d ,)" = 'line 4000000,the last line' &&
+		test "$(tail -n 2 "$scratch/lines" | paste -s -d ,)" = \
+		'line 4000000,the last line' &&
 		test "$(wc -c <"$scratch/lines")" -gt $((8 << 20)) &&
 		! grep -qva '^line [0-9]*$' <(sed '1d; $d' "$scratch/lines" | trim_cut) || return 1
 	prints $'line 4000000\nthe last line' ctl console -n 2 flood 2>/dev/null || return 1
 	# more lines than the last part has
 	test "$(ctl console -n 3999999 flood | grep -vac '^line [0-9]*$')" = 1 || return 1
-	ctl stop flood && wait $follower && prints 'the last line' ctl console -n 1 flood && ctl rm flood &&
+	ctl stop flood && wait $follower && prints 'the last line' ctl console -n 1 flood &&
+		ctl rm flood &&
 		nothing_left
 }
 # trim_cut: without the line that the hole has cut
-trim_cut() { awk 'NR > 1 && $2 != last + 1 { cut++ } { last = $2 } END { exit cut > 2 }' >/dev/null || echo cut; }
+trim_cut() \
+	{ awk 'NR > 1 && $2 != last + 1 { cut++ } { last = $2 } END { exit cut > 2 }' >/dev/null ||
+	echo cut; }
 is_trimmed() { test "$(du -k "$1" | cut -f 1)" -lt $((17 << 10)); }
 passes 'console: a guest that floods it' flooded
 passes 'console of a VM that does not exist' fails 125 'no VM named none' ctl console none
@@ -113,20 +140,25 @@ shell()
 {
 	boot --name sh --debug-console >/dev/null || return 1
 	printf 'echo $((40 + 2)); exit\n' | ctl shell sh >"$scratch/out" || return 1
-	said 42 "$scratch/out" && ! grep -q $'\e\[18t' "$scratch/out" || { cat -v "$scratch/out"; return 1; }
+	said 42 "$scratch/out" && ! grep -q $'\e\[18t' "$scratch/out" ||
+		{ cat -v "$scratch/out"; return 1; }
 	# ends with its input
 	echo 'echo $((40 + 3))' | ctl shell sh >"$scratch/out" && said 43 "$scratch/out" || return 1
-	printf 'stty size\nexit\n' | script -qec "stty rows 31 cols 71; exec $program shell sh" /dev/null >"$scratch/typescript" || { cat "$scratch/typescript"; return 1; }
+	printf 'stty size\nexit\n' |
+		script -qec "stty rows 31 cols 71; exec $program shell sh" /dev/null \
+		>"$scratch/typescript" || { cat "$scratch/typescript"; return 1; }
 	said '31 71' "$scratch/typescript" || return 1
 	# Ctrl-]
 	rm "$scratch/typescript"
-	{ printf 'cat\n'; within 60 grep -q cat "$scratch/typescript" >/dev/null; printf '\035'; } | script -qec "exec $program shell sh" /dev/null >"$scratch/typescript"
+	{ printf 'cat\n'; within 60 grep -q cat "$scratch/typescript" >/dev/null; printf '\035'; } |
+		script -qec "exec $program shell sh" /dev/null >"$scratch/typescript"
 }
 passes_on_terminal 'shell: commands, end of input, size, Ctrl-]' shell
 resized()
 {
 	mkfifo "$scratch/keys"
-	script -qec "stty rows 20 cols 60; echo \$\$ >$scratch/shell.pid; tty >$scratch/shell.tty; exec $program shell sh" /dev/null >"$scratch/typescript" <"$scratch/keys" &
+	script -qec \
+		"stty rows 20 cols 60; echo \$\$ >$scratch/shell.pid; tty >$scratch/shell.tty; exec $program shell sh" /dev/null >"$scratch/typescript" <"$scratch/keys" &
 	exec 7>"$scratch/keys"
 	echo 'echo $((1 + 1))ready' >&7
 	within 60 grep -q 2ready "$scratch/typescript" >/dev/null || return 1
@@ -139,7 +171,9 @@ passes_on_terminal 'shell: the window changes its size' resized
 passes 'rm of that VM' code 0 ctl rm -f sh
 no_console()
 {
-	boot --name plain >/dev/null && fails_alive 'it is offered after `boot --debug-console`' ctl shell plain && ctl rm -f plain && nothing_left
+	boot --name plain >/dev/null &&
+		fails_alive 'it is offered after `boot --debug-console`' ctl shell plain &&
+		ctl rm -f plain && nothing_left
 }
 # ends_with_input TEXT LINE...: the shell ends with these lines as input, and prints TEXT
 ends_with_input()
@@ -152,7 +186,8 @@ ends_with_input()
 # silences in the time that the command has.
 in_shells()
 {
-	booted in --debug-console && ends_with_input 46 sh sh sh sh sh sh sh sh sh sh sh sh sh sh sh sh \
+	booted in --debug-console &&
+		ends_with_input 46 sh sh sh sh sh sh sh sh sh sh sh sh sh sh sh sh \
 		'echo $((40 + 6))'
 }
 passes 'shell: the end of input ends shells in shells' in_shells
@@ -176,11 +211,13 @@ accelerator()
 {
 	booted acc || return 1
 	test "$(ctl inspect acc | jq -c .accelerator)" = \
-		'{"name":"tcg","kvmTried":false,"reason":"chosen by --accel"}' || { ctl inspect acc; return 1; }
+		'{"name":"tcg","kvmTried":false,"reason":"chosen by --accel"}' ||
+		{ ctl inspect acc; return 1; }
 	ctl ps | grep -qE '^acc +up +[0-9]+ +tcg +' && ctl ps --json |
 		jq -e '.[0].accelerator.name == "tcg"' >/dev/null && ctl rm -f acc || return 1
 	# found out: refused by a trial, or there is no KVM
-	local vm=(--share 9p --kernel "$scratch/kernel" --initrd "$scratch/kernel" --rootfs "$scratch/root")
+	local vm=(--share 9p --kernel "$scratch/kernel" --initrd "$scratch/kernel" --rootfs \
+		"$scratch/root")
 	booted acc && ctl inspect acc | jq -e '.accelerator | .name == "tcg" and
 		(if .kvmTried then .reason == "/dev/kvm could not start a VM: qemu: fake KVM does not work"
 		 else .reason | test("/dev/kvm|architecture") end)' >/dev/null || { ctl inspect acc; return 1; }
@@ -198,15 +235,19 @@ network_down()
 	kill -KILL $(passt "$(run_dir net)") || return 1
 	within 60 is_down net >/dev/null || { ctl inspect net; return 1; }
 	ctl ps | grep -qE '^net +up \(no net\) ' && ctl exec net -- true && ctl stop net &&
-		ctl inspect net | jq -e 'has("networkDown") | not' >/dev/null && ctl rm net && nothing_left
+		ctl inspect net | jq -e 'has("networkDown") | not' >/dev/null && ctl rm net &&
+		nothing_left
 }
 is_down() { ctl inspect "$1" | jq -e '.networkDown | test("passt has ended")' >/dev/null; }
 passes 'the end of passt is reported, and ends no VM' network_down
 network_down_run()
 {
-	begin ReadStdout run "${vm[@]}" --no-network --network passt -- sh -c "read -r x <$scratch/net-gate; exit 3" || return 1
+	begin ReadStdout run "${vm[@]}" --no-network --network passt -- sh -c \
+		"read -r x <$scratch/net-gate; exit 3" || return 1
 	# shellcheck disable=SC2046
-	kill -KILL $(passt /tmp/tatami-) && within 60 said 'passt has ended, so the VM has no network' "$scratch/err" >/dev/null ||
+	kill -KILL $(passt /tmp/tatami-) &&
+		within 60 said 'passt has ended, so the VM has no network' "$scratch/err" \
+		>/dev/null ||
 		{ cat "$scratch/err"; return 1; }
 	echo >"$scratch/net-gate"
 	local status=0
@@ -221,10 +262,12 @@ passes 'run: the end of passt is reported' network_down_run
 gdb()
 {
 	run --gdb -- true 2>"$scratch/err" || { cat "$scratch/err"; return 1; }
-	grep -qE "^gdb -ex 'target remote /tmp/tatami-[A-Za-z0-9]+/gdb.sock'" "$scratch/err" || { cat "$scratch/err"; return 1; }
+	grep -qE "^gdb -ex 'target remote /tmp/tatami-[A-Za-z0-9]+/gdb.sock'" "$scratch/err" ||
+		{ cat "$scratch/err"; return 1; }
 	# the symbols of the kernel that is booted, not of another next to tatamictl
 	: >"$scratch/vmlinux"
-	run --gdb -- true 2>"$scratch/err" && grep -qE "gdb.sock' $scratch/vmlinux$" "$scratch/err" ||
+	run --gdb -- true 2>"$scratch/err" &&
+		grep -qE "gdb.sock' $scratch/vmlinux$" "$scratch/err" ||
 		{ cat "$scratch/err"; return 1; }
 	rm "$scratch/vmlinux"
 	nothing_left
@@ -246,8 +289,12 @@ checked()
 	for r in 9p user-network; do
 		test "$(row $r)" = '[true,false]' || { cat "$scratch/check"; return 1; }
 	done
-	test "$(jq -r '.bootable, .accelerator, (.checks[] | select(.name == "qemu") | .version)' "$scratch/check")" = $'true\ntcg\n9.8.7' || { cat "$scratch/check"; return 1; }
-	check >"$scratch/out" && grep -qE "^ok +qemu +$scratch/bin/qemu-system-.* 9.8.7$" "$scratch/out" && grep -q '^A VM can be booted, with tcg: ' "$scratch/out" || { cat "$scratch/out"; return 1; }
+	test "$(jq -r '.bootable, .accelerator, (.checks[] | select(.name == "qemu") | .version)' \
+		"$scratch/check")" = $'true\ntcg\n9.8.7' || { cat "$scratch/check"; return 1; }
+	check >"$scratch/out" &&
+		grep -qE "^ok +qemu +$scratch/bin/qemu-system-.* 9.8.7$" "$scratch/out" &&
+		grep -q '^A VM can be booted, with tcg: ' "$scratch/out" ||
+		{ cat "$scratch/out"; return 1; }
 	prints '' check -q
 }
 passes 'check' checked
@@ -262,7 +309,8 @@ sandbox_refused()
 	local why='user namespaces are refused here: Operation not permitted'
 	in_chroot "$program" check --kernel "$scratch/kernel" --initrd "$scratch/kernel" --json \
 		>"$scratch/check"
-	test "$(jq -r '.checks[] | select(.name == "passt") | "\(.ok) \(.detail)"' "$scratch/check")" \
+	test "$(jq -r '.checks[] | select(.name == "passt") | "\(.ok) \(.detail)"' \
+		"$scratch/check")" \
 		= "false $why" || { cat "$scratch/check"; return 1; }
 	mkdir -p "$scratch/bad" && printf '#!/bin/sh\necho no sandbox >&2\nexit 1\n' \
 		>"$scratch/bad/passt" && chmod +x "$scratch/bad/passt" || return 1
@@ -278,7 +326,9 @@ else
 fi
 check_poor()
 {
-	FAKE_QEMU=poor check --json >"$scratch/check" && test "$(row 9p)$(row user-network)" = '[false,false][false,false]' || { cat "$scratch/check"; return 1; }
+	FAKE_QEMU=poor check --json >"$scratch/check" &&
+		test "$(row 9p)$(row user-network)" = '[false,false][false,false]' ||
+		{ cat "$scratch/check"; return 1; }
 	FAKE_QEMU=poor check | grep -qE '^no +user-network +this QEMU has no user network'
 }
 passes 'check of a QEMU with few devices' check_poor
@@ -289,23 +339,39 @@ check_missing()
 	local r=$?
 	code 1 check >"$scratch/out"
 	mv "$scratch/bin/other" "$scratch/bin/vhost-device-vsock"
-	test $r = 0 && test "$(row vsock)" = '[false,true]' && said 'modprobe vhost_vsock' "$scratch/out" && said 'No VM can be booted' "$scratch/out" || return 1
-	code 1 ctl check -q --kernel /no/such --initrd "$scratch/kernel" && test "$(ctl check --json --kernel $'/no/\377such' --initrd "$scratch/kernel" | jq -r '.checks[0].path')" = $'/no/\xef\xbf\xbdsuch'
+	test $r = 0 && test "$(row vsock)" = '[false,true]' &&
+		said 'modprobe vhost_vsock' "$scratch/out" &&
+		said 'No VM can be booted' "$scratch/out" || return 1
+	code 1 ctl check -q --kernel /no/such --initrd "$scratch/kernel" &&
+		test "$(ctl check --json --kernel $'/no/\377such' --initrd "$scratch/kernel" |
+		jq -r '.checks[0].path')" = $'/no/\xef\xbf\xbdsuch'
 }
 passes 'check of what is missing' check_missing
-if test -r /dev/kvm && test -w /dev/kvm && test "$(uname -m)" = "$(ctl check --json --kernel "$scratch/kernel" --initrd "$scratch/kernel" | jq -r .architecture)"; then
+if test -r /dev/kvm && test -w /dev/kvm &&
+	test "$(uname -m)" = \
+	"$(ctl check --json --kernel "$scratch/kernel" --initrd "$scratch/kernel" |
+	jq -r .architecture)"; then
 	kvm()
 	{
-		FAKE_KVM=works check --json >"$scratch/check" && test "$(jq -r .accelerator "$scratch/check")" = kvm || { cat "$scratch/check"; return 1; }
-		check | grep -q 'with tcg: /dev/kvm could not start a VM: qemu: fake KVM does not work\.$' || return 1
+		FAKE_KVM=works check --json >"$scratch/check" &&
+			test "$(jq -r .accelerator "$scratch/check")" = kvm ||
+			{ cat "$scratch/check"; return 1; }
+		check | grep -q \
+			'with tcg: /dev/kvm could not start a VM: qemu: fake KVM does not work\.$' \
+			|| return 1
 		# The failure is remembered for this kernel.
-		local vm=(--share 9p --kernel "$scratch/kernel" --initrd "$scratch/kernel" --rootfs "$scratch/root")
+		local vm=(--share 9p --kernel "$scratch/kernel" --initrd "$scratch/kernel" \
+			--rootfs "$scratch/root")
 		rm -f "$calls"
-		on_terminal "$program" run "${vm[*]}" -- true && grep -q 'booting the kernel (tcg: /dev/kvm could not start a VM: qemu: fake KVM does not work)' "$scratch/typescript" || { cat -v "$scratch/typescript"; return 1; }
+		on_terminal "$program" run "${vm[*]}" -- true &&
+			grep -q 'booting the kernel (tcg: /dev/kvm could not start a VM: qemu: fake KVM does not work)' "$scratch/typescript" || { cat -v "$scratch/typescript"; return 1; }
 		! grep -q trial "$calls" || return 1
 		# not for another one
 		echo other >"$scratch/kernel2"
-		on_terminal FAKE_KVM=works "$program" run "${vm[*]}" --kernel "$scratch/kernel2" -- true && grep -q trial "$calls" && grep -q 'booting the kernel (kvm)' "$scratch/typescript" || { cat -v "$scratch/typescript"; return 1; }
+		on_terminal FAKE_KVM=works "$program" run "${vm[*]}" --kernel "$scratch/kernel2" \
+			-- true && grep -q trial "$calls" &&
+			grep -q 'booting the kernel (kvm)' "$scratch/typescript" ||
+			{ cat -v "$scratch/typescript"; return 1; }
 	}
 	passes_on_terminal 'KVM is tried, and the reason for not using it is shown' kvm
 fi
@@ -316,10 +382,12 @@ odd_names()
 {
 	local odd=$scratch/$'odd"\377\n' list
 	mkdir -p "$odd"
-	boot --rootfs "$odd" --name odd -- sh -c 'echo "a  b"; exec sleep 1000' >/dev/null || return 1
+	boot --rootfs "$odd" --name odd -- sh -c 'echo "a  b"; exec sleep 1000' >/dev/null ||
+		return 1
 	for list in 'ps -a' 'inspect odd'; do
 		# shellcheck disable=SC2086
-		ctl ${list/ps/ps --json} | jq -e 'if type == "array" then .[0] else . end | (.rootfs | endswith("odd\"\ufffd\n")) and (.command | contains("a  b"))' >/dev/null || { ctl ${list/ps/ps --json}; return 1; }
+		ctl ${list/ps/ps --json} |
+			jq -e 'if type == "array" then .[0] else . end | (.rootfs | endswith("odd\"\ufffd\n")) and (.command | contains("a  b"))' >/dev/null || { ctl ${list/ps/ps --json}; return 1; }
 	done
 	ctl rm -f odd && nothing_left
 }
@@ -331,11 +399,15 @@ images()
 	echo disk >"$images/${digest/:/-}/root.img"
 	printf 'key\n%s\nan, odd\377name\n' "$digest" >"$images/sources/1"
 	printf 'key\n%s\nanother\n' "$digest" >"$images/sources/2"
-	test "$(ctl images --json | jq -c '.[] | [.digest, (.names | sort)]')" = "[\"$digest\",[\"an, odd"$'\xef\xbf\xbd'"name\",\"another\"]]" || { ctl images --json; return 1; }
+	test "$(ctl images --json | jq -c '.[] | [.digest, (.names | sort)]')" = \
+		"[\"$digest\",[\"an, odd"$'\xef\xbf\xbd'"name\",\"another\"]]" ||
+		{ ctl images --json; return 1; }
 	prints "$digest" ctl images -q && ctl images | grep -q 'another'
 }
 passes 'images: --json, -q' images
-methods() { test "$(ctl rpc --list --json | jq -r '.[] | select(.method == "Check") | .service, .response')" = $'grpc.Health\ngrpc.HealthCheckResponse'; }
+methods() \
+	{ test "$(ctl rpc --list --json |
+	jq -r '.[] | select(.method == "Check") | .service, .response')" = $'grpc.Health\ngrpc.HealthCheckResponse'; }
 passes 'rpc --list --json' methods
 
 # json_of COMMAND: prints what the command lists as JSON
@@ -359,8 +431,10 @@ listings()
 	FAKE_QMP=1 booted listed || return 1
 	for command in inspect $(for command in $(command_names); do
 		ctl "$command" --help | grep -q -- --json && echo "$command"; done); do
-		json_of "$command" >"$scratch/out" 2>"$scratch/err" && jq -e 'type == "array" or type == "object"' <"$scratch/out" >/dev/null &&
-			test ! -s "$scratch/err" || { echo "$command:"; cat "$scratch/out" "$scratch/err"; return 1; }
+		json_of "$command" >"$scratch/out" 2>"$scratch/err" &&
+			jq -e 'type == "array" or type == "object"' <"$scratch/out" >/dev/null &&
+			test ! -s "$scratch/err" ||
+			{ echo "$command:"; cat "$scratch/out" "$scratch/err"; return 1; }
 	done
 	test "$(json_of plug | jq -c .)" = '[{"id":"disk1","type":"virtio-blk-pci"}]' &&
 		prints 'disk1 virtio-blk-pci' ctl plug --list listed || { json_of plug; return 1; }
@@ -373,11 +447,20 @@ passes '--json of every listing' listings
 
 limits()
 {
-	FAKE_HANG=ExecProcess boot --name slow >/dev/null && fails_alive 'timed out' ctl exec --timeout 1 slow -- true && ctl rm -f slow || return 1
-	FAKE_HANG=ExecProcess booted slow && fails_alive 'timed out' ctl cp --timeout 1 slow:/etc - &&
-		fails_alive 'look up a user' ctl exec --timeout 1 -u nobody slow -- true && ctl rm -f slow || return 1
-	FAKE_HANG=StatsContainer boot --name slow >/dev/null && fails_alive 'timed out' ctl stats --timeout 1 slow && ctl rm -f slow || return 1
-	FAKE_HANG=DestroySandbox boot --name slow -- sh -c 'trap "" TERM; while :; do sleep 0.1; done' >/dev/null && ctl stop --timeout 1 slow && test "$(ctl ps -a --json | jq -r ".[].state")" = failed && ctl rm slow && nothing_left
+	FAKE_HANG=ExecProcess boot --name slow >/dev/null &&
+		fails_alive 'timed out' ctl exec --timeout 1 slow -- true && ctl rm -f slow ||
+		return 1
+	FAKE_HANG=ExecProcess booted slow &&
+		fails_alive 'timed out' ctl cp --timeout 1 slow:/etc - &&
+		fails_alive 'look up a user' ctl exec --timeout 1 -u nobody slow -- true &&
+		ctl rm -f slow || return 1
+	FAKE_HANG=StatsContainer boot --name slow >/dev/null &&
+		fails_alive 'timed out' ctl stats --timeout 1 slow && ctl rm -f slow || return 1
+	FAKE_HANG=DestroySandbox boot --name slow -- sh -c \
+		'trap "" TERM; while :; do sleep 0.1; done' >/dev/null &&
+		ctl stop --timeout 1 slow &&
+		test "$(ctl ps -a --json | jq -r ".[].state")" = failed && ctl rm slow &&
+		nothing_left
 }
 passes '--timeout of exec, cp, stats and stop' limits
 
@@ -389,9 +472,12 @@ helps()
 {
 	local word
 	for word in -h --help; do
-		ctl "$1" $word >"$scratch/out" 2>"$scratch/err" || { echo "exit code $?: $1 $word"; return 1; }
-		test ! -s "$scratch/err" && grep -qi "^usage: tatamictl " "$scratch/out" || { cat "$scratch/err" "$scratch/out"; return 1; }
-		grep -q -- '-h, --help' "$scratch/out" || { echo "no --help in the help"; return 1; }
+		ctl "$1" $word >"$scratch/out" 2>"$scratch/err" ||
+			{ echo "exit code $?: $1 $word"; return 1; }
+		test ! -s "$scratch/err" && grep -qi "^usage: tatamictl " "$scratch/out" ||
+			{ cat "$scratch/err" "$scratch/out"; return 1; }
+		grep -q -- '-h, --help' "$scratch/out" ||
+			{ echo "no --help in the help"; return 1; }
 	done
 	ctl help "$1" | cmp - "$scratch/out"
 }
@@ -416,7 +502,8 @@ invalid_values()
 		fails 2 'tatamictl rpc: --timeout x: expected' ctl rpc --timeout x a Check &&
 		fails 2 'tatamictl console: --tail x: expected a number' ctl console -n x a &&
 		fails 2 'tatamictl logs: --since x: expected a time' ctl logs --since x a &&
-		fails 2 'tatamictl check: --arch x: expected x86_64 or aarch64' ctl check --arch x &&
+		fails 2 'tatamictl check: --arch x: expected x86_64 or aarch64' ctl check --arch x \
+		&&
 		fails 2 'tatamictl exec: --env x: expected KEY=VALUE' ctl exec -e x a b &&
 		fails 2 'tatamictl logs: -n: needs a value' ctl logs a -n &&
 		fails 2 'tatamictl logs: --since: needs a value' ctl logs a --since &&
@@ -435,12 +522,13 @@ meanings()
 		ctl "$command" --help | grep -oE '(^|[ ,])-[a-z], --[a-z-]+' | sed 's/^[ ,]*//'
 	done | sort -u >"$scratch/letters"
 	# docker, kubectl and crictl have these as well
-	grep -vE '^-(t, --timestamps|f, --force|c, --containers|a, --archive)$' "$scratch/letters" | cut -c 1-2 | uniq -d >"$scratch/twice"
+	grep -vE '^-(t, --timestamps|f, --force|c, --containers|a, --archive)$' "$scratch/letters" |
+		cut -c 1-2 | uniq -d >"$scratch/twice"
 	test ! -s "$scratch/twice" || { cat "$scratch/letters"; return 1; }
 }
 passes 'a letter stands for the same option in each command' meanings
-# arguments: the options of all commands with what they take; none has a letter or takes something in
-# one command, and not in another
+# arguments: the options of all commands with what they take; none has a letter or takes something
+# in one command, and not in another
 arguments()
 {
 	local command

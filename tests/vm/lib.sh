@@ -21,7 +21,9 @@ kernel_file()
 
 # vm_options: the options that boot this kernel. Directories are shared by 9p unless a scenario says
 # otherwise: it has no second program whose state a failure could depend on.
-vm_options() { echo --share "${SHARE:-9p}" --kernel "$(kernel_file)" --initrd "$OUT/kernel/$kernel/initrd.img"; }
+vm_options() \
+	{ echo --share "${SHARE:-9p}" --kernel "$(kernel_file)" --initrd \
+	"$OUT/kernel/$kernel/initrd.img"; }
 
 # ok NAME COMMAND...: one test; the command's output is shown if it fails
 ok()
@@ -176,8 +178,8 @@ boot()
 # comes first and, with the exit status, last in its output.
 # shellcheck disable=SC2016,SC2034
 obeys='mkfifo /dev/shm/command /dev/shm/output; while :; do read -r id line </dev/shm/command; { echo "$id"; sh -c "$line"; printf "\n%s %s\n" "$id" $?; } >/dev/shm/output 2>&1; done'
-# privileged NAME COMMAND: prints its output and returns its exit status. The output of a command whose
-# caller was killed is dropped.
+# privileged NAME COMMAND: prints its output and returns its exit status. The output of a
+# command whose caller was killed is dropped.
 privileged()
 {
 	# shellcheck disable=SC2016
@@ -218,7 +220,8 @@ stop()
 no_process() { ! pgrep -f "$1" >/dev/null; }
 
 # vsock_address: the VM's address in the format of vsock-cat
-vsock_address() { case $address in vsock://*) echo "$address" ;; *) echo "$vmdir/vsock.sock" ;; esac; }
+vsock_address() { case $address in vsock://*) echo "$address" ;; *) echo "$vmdir/vsock.sock" \
+	;; esac; }
 
 # rpc METHOD JSON
 rpc() { ctl rpc "$address" "$@"; }
@@ -247,7 +250,9 @@ disk_options()
 	test "$kernel" = distro || return 0
 	if test ! -f "$work/switch.img"; then
 		mkdir -p "$tree/bin" "$tree/proc" "$tree/disk" &&
-			zcat "$OUT/kernel/distro/initrd.img" | (cd "$tree" && cpio -id --quiet --no-absolute-filenames 'etc/tatami/*' 'lib/*') &&
+			zcat "$OUT/kernel/distro/initrd.img" |
+			(cd "$tree" &&
+			cpio -id --quiet --no-absolute-filenames 'etc/tatami/*' 'lib/*') &&
 			cp "$rootfs/bin/busybox" "$tree/bin/busybox" || return 1
 		cat >"$tree/init" <<-'END'
 		#!/bin/busybox sh
@@ -261,7 +266,8 @@ disk_options()
 		exec busybox switch_root /disk /sbin/init
 		END
 		chmod 755 "$tree/init"
-		(cd "$tree" && find . | cpio -o -H newc --quiet | gzip -1) >"$work/switch.img" || return 1
+		(cd "$tree" && find . | cpio -o -H newc --quiet | gzip -1) >"$work/switch.img" ||
+			return 1
 	fi
 	printf -- ' --initrd %s' "$work/switch.img"
 }
@@ -271,7 +277,8 @@ copy_program()
 {
 	local library
 	mkdir -p "$1${2%/*}" && cp -L "$2" "$1$2" || return 1
-	ldd "$2" | awk '$2 == "=>" && $3 ~ /^\// { print $3 } $1 ~ /^\// { print $1 }' | while read -r library; do
+	ldd "$2" | awk '$2 == "=>" && $3 ~ /^\// { print $3 } $1 ~ /^\// { print $1 }' |
+		while read -r library; do
 		mkdir -p "$1${library%/*}" && cp -L "$library" "$1$library" || return 1
 	done
 }
@@ -281,9 +288,11 @@ iptables_into()
 {
 	local tree=$1 tool
 	local extensions=/usr/lib/$(gcc -dumpmachine)/xtables
-	mkdir -p "$tree$extensions" "$tree/run" && copy_program "$tree" /usr/sbin/xtables-legacy-multi || return 1
+	mkdir -p "$tree$extensions" "$tree/run" &&
+		copy_program "$tree" /usr/sbin/xtables-legacy-multi || return 1
 	for tool in iptables ip6tables; do
-		ln -s xtables-legacy-multi "$tree/usr/sbin/$tool-save" && ln -s xtables-legacy-multi "$tree/usr/sbin/$tool-restore" || return 1
+		ln -s xtables-legacy-multi "$tree/usr/sbin/$tool-save" &&
+			ln -s xtables-legacy-multi "$tree/usr/sbin/$tool-restore" || return 1
 	done
 	for tool in libxt_standard libxt_comment libipt_icmp libip6t_icmp6 libxt_tcp; do
 		cp "$extensions/$tool.so" "$tree$extensions/" || return 1
@@ -321,20 +330,27 @@ verity_options()
 ignore_agent()
 {
 	test ! -f "$work/tatami-ignore" || return 0
-	flock "$base/lock-ignore" scripts/mk ignore tatami && strip -s -o "$work/tatami-ignore" "$BUILD/ignore/tatami"
+	flock "$base/lock-ignore" scripts/mk ignore tatami &&
+		strip -s -o "$work/tatami-ignore" "$BUILD/ignore/tatami"
 }
 
 build_tools()
 {
 	mkdir -p "$work/bin"
-	"$(scripts/deps)/bin/musl-cc" -std=c17 -D_GNU_SOURCE -O1 -static tests/vm/vsock-probe.c -o "$work/bin/vsock-probe" &&
-		"$(scripts/deps)/bin/musl-cc" -std=c17 -D_GNU_SOURCE -O1 -Wall -static tests/vm/net-probe.c -o "$work/bin/net-probe" &&
-		"$(scripts/deps)/bin/musl-cc" -std=c17 -D_GNU_SOURCE -O1 -Wall -static tests/vm/watch-probe.c -o "$work/bin/watch-probe" &&
-		"$(scripts/deps)/bin/musl-cc" -std=c17 -D_GNU_SOURCE -O1 -Wall -static tests/vm/mount-probe.c -o "$work/bin/mount-probe" &&
-		"$(scripts/deps)/bin/musl-cc" -std=c17 -D_GNU_SOURCE -O1 -Wall -static tests/vm/other-agent.c -o "$work/bin/other-agent" &&
+	"$(scripts/deps)/bin/musl-cc" -std=c17 -D_GNU_SOURCE -O1 -static tests/vm/vsock-probe.c -o \
+		"$work/bin/vsock-probe" &&
+		"$(scripts/deps)/bin/musl-cc" -std=c17 -D_GNU_SOURCE -O1 -Wall -static \
+		tests/vm/net-probe.c -o "$work/bin/net-probe" &&
+		"$(scripts/deps)/bin/musl-cc" -std=c17 -D_GNU_SOURCE -O1 -Wall -static \
+		tests/vm/watch-probe.c -o "$work/bin/watch-probe" &&
+		"$(scripts/deps)/bin/musl-cc" -std=c17 -D_GNU_SOURCE -O1 -Wall -static \
+		tests/vm/mount-probe.c -o "$work/bin/mount-probe" &&
+		"$(scripts/deps)/bin/musl-cc" -std=c17 -D_GNU_SOURCE -O1 -Wall -static \
+		tests/vm/other-agent.c -o "$work/bin/other-agent" &&
 		cc -std=c17 -D_GNU_SOURCE -O1 -Wall tests/vm/hangfs.c -o "$work/bin/hangfs" &&
 		cc -std=c17 -D_GNU_SOURCE -O1 -Wall tests/vm/qmp.c -o "$work/bin/qmp" &&
-		cc -std=c17 -D_GNU_SOURCE -O1 -Wall tests/vm/pmem-header.c -o "$work/bin/pmem-header" &&
+		cc -std=c17 -D_GNU_SOURCE -O1 -Wall tests/vm/pmem-header.c -o \
+		"$work/bin/pmem-header" &&
 		cc -std=c17 -D_GNU_SOURCE -O1 -Wall tests/vm/pty.c -o "$work/bin/pty" -lutil &&
 		cc -std=c17 -D_GNU_SOURCE -O1 -Wall tests/vm/vsock-cat.c -o "$work/bin/vsock-cat" ||
 		{ echo 'Bail out! the tools of the vm tests cannot be built'; exit 1; }

@@ -21,7 +21,8 @@ oci_boot()
 	# A permanent quota without effect: when the first one appears and the last one goes, the
 	# kernel patches its scheduler, which a guest under TCG with two processors does not always
 	# survive (it leaves an int3 behind).
-	rpc UpdateContainer '{"container_id":"main","resources":{"CPU":{"Quota":4000000,"Period":1000000}}}'
+	rpc UpdateContainer \
+		'{"container_id":"main","resources":{"CPU":{"Quota":4000000,"Period":1000000}}}'
 }
 
 # oci_suite ARGUMENT...: runs the suite and reports its tests as tests of the scenario.

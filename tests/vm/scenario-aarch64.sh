@@ -2,10 +2,10 @@
 # once: ours
 # soak: ours
 # shellcheck shell=bash
-# A guest of another architecture, emulated by QEMU: what `make ARCH=aarch64 image` made boots on the
-# machine virt and runs containers. The guest's files are in $OUT/aarch64 (scripts/test). The kernel is
-# our own if it is built, else the distribution's. `make soak` builds ours, and boots it unless
-# `make test` has booted the same kernel and initrd.
+# A guest of another architecture, emulated by QEMU: what `make ARCH=aarch64 image` made boots on
+# the machine virt and runs containers. The guest's files are in $OUT/aarch64 (scripts/test). The
+# kernel is our own if it is built, else the distribution's. `make soak` builds ours, and boots it
+# unless `make test` has booted the same kernel and initrd.
 
 aarch64_kernel=distro
 test ! -f "$OUT/aarch64/kernel/ours/vmlinuz" || aarch64_kernel=ours
@@ -15,7 +15,8 @@ aarch64_sum() { cat "$aarch64_dir/vmlinuz" "$aarch64_dir/initrd.img" | sha256sum
 
 up()
 {
-	ctl boot --name arm --share 9p --kernel "$aarch64_dir/vmlinuz" --initrd "$aarch64_dir/initrd.img" \
+	ctl boot --name arm --share 9p --kernel "$aarch64_dir/vmlinuz" --initrd \
+		"$aarch64_dir/initrd.img" \
 		--rootfs "$aarch64_rootfs" || return 1
 	vms+=(arm)
 	vmdir=${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/tatami}

@@ -17,7 +17,8 @@ run_uname()
 both_streams()
 {
 	# shellcheck disable=SC2016
-	ctl exec basic -- sh -c 'i=0; while test $i -lt 100; do seq $((i * 100)) $((i * 100 + 99)); seq $((i * 100)) $((i * 100 + 99)) >&2; i=$((i + 1)); done' \
+	ctl exec basic -- sh -c \
+		'i=0; while test $i -lt 100; do seq $((i * 100)) $((i * 100 + 99)); seq $((i * 100)) $((i * 100 + 99)) >&2; i=$((i + 1)); done' \
 		>"$work/out" 2>"$work/err" || return 1
 	seq 0 9999 >"$work/want"
 	cmp "$work/out" "$work/want" && cmp "$work/err" "$work/want"

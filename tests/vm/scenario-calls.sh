@@ -60,7 +60,9 @@ block_size()
 
 created()
 {
-	rpc CreateContainer "$(spec one "$guest_rootfs" sh -c 'echo yes >/one.started; exec sleep 3600')" || return 1
+	rpc CreateContainer \
+		"$(spec one "$guest_rootfs" sh -c 'echo yes >/one.started; exec sleep 3600')" ||
+		return 1
 	look 'cat one/cgroup.procs' | tee /dev/stderr | grep -qx '[0-9]*' && not_there one.started
 }
 
@@ -73,7 +75,9 @@ executed()
 
 signalled()
 {
-	begin one sig 'trap "echo USR1 >/sig.got" USR1; echo >/sig.ready; while :; do sleep 0.1; done' && there sig.ready || return 1
+	begin one sig \
+		'trap "echo USR1 >/sig.got" USR1; echo >/sig.ready; while :; do sleep 0.1; done' &&
+		there sig.ready || return 1
 	not_there sig.got || return 1
 	rpc SignalProcess '{"container_id":"one","exec_id":"sig","signal":10}' && there sig.got USR1
 }
@@ -94,7 +98,8 @@ waited()
 written()
 {
 	begin one in 'read line; echo $line >/in.got; cat; echo >/in.end' || return 1
-	rpc WriteStdin '{"container_id":"one","exec_id":"in","data":"'"$(echo hello | base64)"'"}' && there in.got '^hello$'
+	rpc WriteStdin '{"container_id":"one","exec_id":"in","data":"'"$(echo hello | base64)"'"}' \
+		&& there in.got '^hello$'
 }
 
 closed()
@@ -104,7 +109,9 @@ closed()
 
 resized()
 {
-	begin one tty 'trap "stty size >/tty.size" WINCH; echo >/tty.ready; while :; do sleep 0.1; done' '{"Terminal":true}' &&
+	begin one tty \
+		'trap "stty size >/tty.size" WINCH; echo >/tty.ready; while :; do sleep 0.1; done' \
+		'{"Terminal":true}' &&
 		there tty.ready || return 1
 	rpc TtyWinResize '{"container_id":"one","exec_id":"tty","row":33,"column":77}' &&
 		there tty.size '^33 77$'
@@ -112,7 +119,8 @@ resized()
 
 limited()
 {
-	rpc UpdateContainer '{"container_id":"one","resources":{"Pids":{"Limit":77},"Memory":{"Limit":16777216}}}' &&
+	rpc UpdateContainer \
+		'{"container_id":"one","resources":{"Pids":{"Limit":77},"Memory":{"Limit":16777216}}}' &&
 		is $'77\n16777216' look 'cat one/pids.max one/memory.max'
 }
 

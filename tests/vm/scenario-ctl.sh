@@ -18,16 +18,21 @@ make_files()
 {
 	local name
 	mkdir -p "$work/dir" "$work/config/..v1" && echo of-the-directory >"$work/dir/name" &&
-		echo one >"$work/config/..v1/key" && ln -s ..v1 "$work/config/..data" && ln -s ..data/key "$work/config/key" || return 1
+		echo one >"$work/config/..v1/key" && ln -s ..v1 "$work/config/..data" &&
+		ln -s ..data/key "$work/config/key" || return 1
 	for name in blk scsi pmem dimm hot mmio; do image $name || return 1; done
-	for name in raw0 raw1 raw2; do truncate -s 1M "$work/$name.img" && printf %s "$name" | dd of="$work/$name.img" conv=notrunc status=none || return 1; done
+	for name in raw0 raw1 raw2; do truncate -s 1M "$work/$name.img" &&
+		printf %s "$name" | dd of="$work/$name.img" conv=notrunc status=none ||
+		return 1; done
 }
 
 # Without --share: a share with FIFOs and with files that are used after their removal. An NVDIMM
 # that is read-only keeps its content.
 default_share()
 {
-	is $'virtiofs\nby FIFO\nremoved, and used\ndimm\nnot written' ctl run --kernel "$OUT/kernel/$kernel/vmlinuz" --initrd "$OUT/kernel/$kernel/initrd.img" --rootfs "$rootfs" --writable \
+	is $'virtiofs\nby FIFO\nremoved, and used\ndimm\nnot written' ctl run --kernel \
+		"$OUT/kernel/$kernel/vmlinuz" --initrd "$OUT/kernel/$kernel/initrd.img" --rootfs \
+		"$rootfs" --writable \
 		--volume "type=nvdimm,source=$work/dimm.img,target=/dimm,readonly" -- sh -c '
 		grep " / " /proc/mounts | cut -d" " -f3
 		mkfifo /tmp/fifo && { echo by FIFO >/tmp/fifo & } && cat /tmp/fifo
@@ -39,28 +44,36 @@ default_share()
 # writes NAME TARGET: the volume has the image's file, and what the container writes is on the image
 writes()
 {
-	is "$1" ctl exec ctl -- cat "$2/name" && ctl exec ctl -- sh -c "echo written >$2/data && sync" || return 1
+	is "$1" ctl exec ctl -- cat "$2/name" &&
+		ctl exec ctl -- sh -c "echo written >$2/data && sync" || return 1
 	test "$(on_disk "$1" data)" = written || { echo 'not on the image'; return 1; }
 }
-bound() { is of-the-directory ctl exec ctl -- cat /dir/name && ctl exec ctl -- sh -c 'echo new >/dir/new' && test "$(cat "$work/dir/new")" = new; }
+bound() { is of-the-directory ctl exec ctl -- cat /dir/name &&
+	ctl exec ctl -- sh -c 'echo new >/dir/new' && test "$(cat "$work/dir/new")" = new; }
 config_is() { test "$(ctl exec ctl -- cat /config/key)" = "$1"; }
 config_changes()
 {
 	config_is one || return 1
-	mkdir "$work/config/..v2" && echo two >"$work/config/..v2/key" && ln -s ..v2 "$work/config/..tmp" && mv -T "$work/config/..tmp" "$work/config/..data" || return 1
+	mkdir "$work/config/..v2" && echo two >"$work/config/..v2/key" &&
+		ln -s ..v2 "$work/config/..tmp" &&
+		mv -T "$work/config/..tmp" "$work/config/..data" || return 1
 	within 30 config_is two && says 'Read-only' ctl exec ctl -- sh -c 'echo x >/config/key'
 }
 memory_volumes()
 {
-	ctl exec ctl -- sh -c 'grep " /tmpfs tmpfs .*size=8192k.*mode=750" /proc/mounts && echo x >/tmpfs/x &&
+	ctl exec ctl -- sh -c \
+		'grep " /tmpfs tmpfs .*size=8192k.*mode=750" /proc/mounts && echo x >/tmpfs/x &&
 		grep " /huge hugetlbfs .*pagesize=2M" /proc/mounts && grep "HugePages_Total: *2" /proc/meminfo' || { ctl exec ctl -- grep ' /tmpfs \| /huge ' /proc/mounts; return 1; }
 }
 devices()
 {
 	is 'raw0raw1' ctl exec ctl -- sh -c 'head -c 4 /dev/one; head -c 4 /dev/two' &&
-		ctl exec ctl -- sh -c 'printf new1 | dd of=/dev/one conv=notrunc,fsync 2>/dev/null' &&
+		ctl exec ctl -- sh -c \
+		'printf new1 | dd of=/dev/one conv=notrunc,fsync 2>/dev/null' &&
 		test "$(head -c 4 "$work/raw0.img")" = new1 &&
-		! ctl exec ctl -- sh -c 'printf new1 | dd of=/dev/two conv=notrunc,fsync 2>/dev/null' && test "$(head -c 4 "$work/raw1.img")" = raw1
+		! ctl exec ctl -- sh -c \
+		'printf new1 | dd of=/dev/two conv=notrunc,fsync 2>/dev/null' &&
+		test "$(head -c 4 "$work/raw1.img")" = raw1
 }
 
 bad_input()
@@ -106,21 +119,27 @@ by_hand()
 	id=${said%% *}
 	EXTRA_FIELDS=',"storages":[{"driver":"'$1'","source":"'${said#* }'","fstype":"ext4","mount_point":"'$point'"}]'
 	EXTRA_MOUNTS=',{"destination":"/vol","type":"bind","source":"'$point'","options":["rbind"]}'
-	rpc CreateContainer "$(spec hand "$guest_rootfs" sh -c 'test $(cat /vol/name) = hot')" || return 1
+	rpc CreateContainer "$(spec hand "$guest_rootfs" sh -c 'test $(cat /vol/name) = hot')" ||
+		return 1
 	EXTRA_FIELDS='' EXTRA_MOUNTS=''
-	rpc StartContainer '{"container_id":"hand"}' && rpc WaitProcess '{"container_id":"hand","exec_id":"hand"}' >"$work/status" || return 1
+	rpc StartContainer '{"container_id":"hand"}' &&
+		rpc WaitProcess '{"container_id":"hand","exec_id":"hand"}' >"$work/status" ||
+		return 1
 	! jq -e '.status // 0 | . != 0' "$work/status" || return 1
-	ctl plug --list ctl | tee /dev/stderr | grep -q "^$id " && rpc RemoveContainer '{"container_id":"hand"}' &&
+	ctl plug --list ctl | tee /dev/stderr | grep -q "^$id " &&
+		rpc RemoveContainer '{"container_id":"hand"}' &&
 		ctl unplug ctl "$id" && says "no device $id was attached" ctl unplug ctl "$id"
 }
 
 # A second container, with a disk of each kind that is attached for it, and detached after it.
 run_in()
 {
-	is $'hot\nraw2' ctl run --in ctl -v "type=$1,source=$work/hot.img,target=/hot" --device "type=scsi,source=$work/raw2.img,target=/dev/hot" -- \
+	is $'hot\nraw2' ctl run --in ctl -v "type=$1,source=$work/hot.img,target=/hot" --device \
+		"type=scsi,source=$work/raw2.img,target=/dev/hot" -- \
 		sh -c 'cat /hot/name; echo "$0" >/hot/data; head -c 4 /dev/hot' "$1" || return 1
 	test "$(on_disk hot data)" = "$1" && nothing_attached || return 1
-	code 7 ctl run --in ctl -v "type=$1,source=$work/hot.img,target=/hot,ro" -- sh -c '! { echo x >/hot/x; } 2>/dev/null && exit 7' && nothing_attached
+	code 7 ctl run --in ctl -v "type=$1,source=$work/hot.img,target=/hot,ro" -- sh -c \
+		'! { echo x >/hot/x; } 2>/dev/null && exit 7' && nothing_attached
 }
 nothing_attached() { is '' ctl plug --list ctl; }
 
@@ -128,14 +147,23 @@ nothing_attached() { is '' ctl plug --list ctl; }
 chain()
 {
 	local follower status=0
-	is chain ctl run -d -i --name chain $(vm_options) --rootfs "$rootfs" -- sh -c 'trap "echo stopped; exit 5" TERM; echo begun; exec 3<&0; cat <&3 & wait' || return 1
+	is chain ctl run -d -i --name chain $(vm_options) --rootfs "$rootfs" -- sh -c \
+		'trap "echo stopped; exit 5" TERM; echo begun; exec 3<&0; cat <&3 & wait' ||
+		return 1
 	vms+=(chain)
 	ctl ps | grep -q '^chain .* up ' && within 30 logged chain begun || return 1
 	ctl logs -f chain >"$work/followed" 2>&1 &
 	follower=$!
-	is /tmp ctl exec -w /tmp chain -- pwd && echo typed | ctl attach --detach-keys y,p,e chain && within 30 logged chain t || return 1
-	rm -rf "$work/copied" && ctl cp chain:/etc "$work/copied" && cmp "$work/copied/group" "$rootfs/etc/group" && ctl cp "$work/dir/name" chain:/tmp/there && is of-the-directory ctl exec chain -- cat /tmp/there || return 1
-	ctl stop chain && is 5 ctl wait chain && test "$(ctl inspect chain | jq .exitCode)" = 5 && wait $follower && test "$(cat "$work/followed")" = $'begun\ntstopped' || { cat "$work/followed"; return 1; }
+	is /tmp ctl exec -w /tmp chain -- pwd &&
+		echo typed | ctl attach --detach-keys y,p,e chain && within 30 logged chain t ||
+		return 1
+	rm -rf "$work/copied" && ctl cp chain:/etc "$work/copied" &&
+		cmp "$work/copied/group" "$rootfs/etc/group" &&
+		ctl cp "$work/dir/name" chain:/tmp/there &&
+		is of-the-directory ctl exec chain -- cat /tmp/there || return 1
+	ctl stop chain && is 5 ctl wait chain && test "$(ctl inspect chain | jq .exitCode)" = 5 &&
+		wait $follower && test "$(cat "$work/followed")" = $'begun\ntstopped' ||
+		{ cat "$work/followed"; return 1; }
 	stop chain && ! ctl ps -aq | grep -qx chain
 }
 logged() { ctl logs "$1" | grep -q "$2"; }
@@ -145,18 +173,24 @@ logged() { ctl logs "$1" | grep -q "$2"; }
 run_in_image()
 {
 	local before
-	rm -f "$work/root.img" && mke2fs -q -t ext4 -d "$rootfs" "$work/root.img" 32M >/dev/null && before=$(sha256sum <"$work/root.img") &&
-		is overlay ctl run --in ctl --rootfs "$work/root.img" -- sh -c 'echo x >/new && cat /new >/dev/null && grep " / " /proc/mounts | cut -d" " -f3' &&
+	rm -f "$work/root.img" && mke2fs -q -t ext4 -d "$rootfs" "$work/root.img" 32M >/dev/null &&
+		before=$(sha256sum <"$work/root.img") &&
+		is overlay ctl run --in ctl --rootfs "$work/root.img" -- sh -c \
+		'echo x >/new && cat /new >/dev/null && grep " / " /proc/mounts | cut -d" " -f3' &&
 		nothing_attached && test "$(sha256sum <"$work/root.img")" = "$before" &&
-		is ext4 ctl run --in ctl --rootfs "$work/root.img" --writable -- sh -c 'echo written >/new && grep " / " /proc/mounts | cut -d" " -f3' &&
+		is ext4 ctl run --in ctl --rootfs "$work/root.img" --writable -- sh -c \
+		'echo written >/new && grep " / " /proc/mounts | cut -d" " -f3' &&
 		nothing_attached && test "$(on_disk root new)" = written
 }
 
 ports_end()
 {
 	local id other
-	id=$(ctl plug ctl "type=blk,source=$work/hot.img") && other=$(ctl plug ctl "type=blk,source=$work/mmio.img,readonly") || return 1
-	says 'no free port: the VM has 2' ctl plug ctl "type=blk,source=$work/raw2.img" && says "failed to attach $work/hot.img: QEMU refused" ctl plug ctl "type=scsi,source=$work/hot.img" &&
+	id=$(ctl plug ctl "type=blk,source=$work/hot.img") &&
+		other=$(ctl plug ctl "type=blk,source=$work/mmio.img,readonly") || return 1
+	says 'no free port: the VM has 2' ctl plug ctl "type=blk,source=$work/raw2.img" &&
+		says "failed to attach $work/hot.img: QEMU refused" ctl plug ctl \
+		"type=scsi,source=$work/hot.img" &&
 		ctl unplug ctl "${id%% *}" && ctl unplug ctl "${other%% *}" && nothing_attached
 }
 
@@ -164,8 +198,10 @@ card()
 {
 	local said
 	said=$(ctl plug ctl type=nic,mac=02:00:00:00:00:07) || return 1
-	rpc UpdateInterface '{"interface":{"device":"eth9","name":"eth9","mtu":1500,"hwAddr":"02:00:00:00:00:07","devicePath":"'"${said#* }"'"}}' &&
-		ctl exec ctl -- grep -qx 02:00:00:00:00:07 /sys/class/net/eth9/address && ctl unplug ctl "${said%% *}" && nothing_attached
+	rpc UpdateInterface \
+		'{"interface":{"device":"eth9","name":"eth9","mtu":1500,"hwAddr":"02:00:00:00:00:07","devicePath":"'"${said#* }"'"}}' &&
+		ctl exec ctl -- grep -qx 02:00:00:00:00:07 /sys/class/net/eth9/address &&
+		ctl unplug ctl "${said%% *}" && nothing_attached
 }
 mebibytes() { ctl exec ctl -- awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo; }
 memory()
@@ -176,24 +212,29 @@ memory()
 }
 grown_to() { test "$(mebibytes)" -ge "$1"; }
 
-# The layer is on a disk, which takes what does not fit into the guest's memory. It has the mount points,
-# too.
+# The layer is on a disk, which takes what does not fit into the guest's memory. It has the mount
+# points, too.
 microvm()
 {
 	local before
 	before=$(ls -lR --time-style=full-iso "$rootfs") &&
-		is $'mmio\noverlay\nraw2' ctl run $(vm_options) --machine microvm --rootfs "$rootfs" --scratch 200Mi -v "type=blk,source=$work/mmio.img,target=/vol" --device "type=scsi,source=$work/raw2.img,target=/dev/two" -- \
+		is $'mmio\noverlay\nraw2' ctl run $(vm_options) --machine microvm --rootfs \
+		"$rootfs" --scratch 200Mi -v "type=blk,source=$work/mmio.img,target=/vol" --device \
+		"type=scsi,source=$work/raw2.img,target=/dev/two" -- \
 			sh -c 'cat /vol/name; echo written >/vol/data; rm /bin/vi && echo x >/etc/passwd && dd if=/dev/zero of=/big bs=1M count=140 2>/dev/null && sync && grep " / " /proc/mounts | cut -d" " -f3; head -c 4 /dev/two' &&
-		test "$(on_disk mmio data)" = written && test "$(ls -lR --time-style=full-iso "$rootfs")" = "$before"
+		test "$(on_disk mmio data)" = written &&
+		test "$(ls -lR --time-style=full-iso "$rootfs")" = "$before"
 }
 
-# typed ROWS COLUMNS COMMAND...: runs the command on a terminal, typing the script on standard input.
+# typed ROWS COLUMNS COMMAND...: runs the command on a terminal, typing the script on standard
+# input.
 # The echo of a line differs from what the line prints, so that only the latter is expected.
 typed() { "$work/bin/pty" "$@" 2>&1; }
 # A shell on a terminal, as in the first steps of every tutorial.
 tutorial()
 {
-	typed 31 71 "$OUT/tatamictl" run -it $(vm_options) --rootfs "$rootfs" -- sh <<-'END' || return 1
+	typed 31 71 "$OUT/tatamictl" run -it $(vm_options) --rootfs "$rootfs" -- sh <<-'END' \
+		|| return 1
 	expect / #
 	send stty size\r
 	expect 31 71
@@ -250,14 +291,16 @@ tutorial()
 	send exit 5\r
 	exit 5
 	END
-	within 60 no_process "$TMPDIR/tatami" >/dev/null || { pgrep -af "$TMPDIR/tatami"; return 1; }
+	within 60 no_process "$TMPDIR/tatami" >/dev/null ||
+		{ pgrep -af "$TMPDIR/tatami"; return 1; }
 }
 # The reader of a pipe ends, and a write fails for lack of space.
 pipes()
 {
 	local got
 	# shellcheck disable=SC2216
-	is 141 eval 'ctl exec ctl -- yes | head -n 2 >/dev/null; echo ${PIPESTATUS[0]}' && is 141 eval 'ctl exec ctl -- yes | true; echo ${PIPESTATUS[0]}' || return 1
+	is 141 eval 'ctl exec ctl -- yes | head -n 2 >/dev/null; echo ${PIPESTATUS[0]}' &&
+		is 141 eval 'ctl exec ctl -- yes | true; echo ${PIPESTATUS[0]}' || return 1
 	got=$(ctl exec ctl -- yes 2>&1 >/dev/full; echo $?)
 	case $got in *'No space left on device'*125) ;; *) echo "printed: $got"; return 1 ;; esac
 	within 60 no_yes
@@ -268,7 +311,8 @@ client_gone()
 {
 	local end
 	for end in 'kill 9' hangup; do
-		typed 24 80 "$OUT/tatamictl" exec -it ctl -- sh -c 'echo at""work; exec yes >/dev/null' <<-END || return 1
+		typed 24 80 "$OUT/tatamictl" exec -it ctl -- sh -c \
+			'echo at""work; exec yes >/dev/null' <<-END || return 1
 		expect atwork
 		$end
 		exit $(test "$end" = hangup && echo 129 || echo 137)
@@ -284,11 +328,15 @@ if test "$(id -u)" = 0; then
 else
 	skip 'run: virtio-fs is the default share; an NVDIMM' 'it is for root only'
 fi
-if ok 'boot with a volume of each kind' boot ctl --share virtio-fs --rootfs "$rootfs" --memory 384 --max-memory 1024 --hotplug-ports 2 \
-	-v "$work/dir:/dir" -v "type=config,source=$work/config,target=/config" -v "type=blk,source=$work/blk.img,target=/blk" \
-	-v "type=scsi,source=$work/scsi.img,target=/scsi" -v "type=pmem,source=$work/pmem.img,target=/pmem,dax" \
+if ok 'boot with a volume of each kind' boot ctl --share virtio-fs --rootfs "$rootfs" --memory 384 \
+	--max-memory 1024 --hotplug-ports 2 \
+	-v "$work/dir:/dir" -v "type=config,source=$work/config,target=/config" -v \
+	"type=blk,source=$work/blk.img,target=/blk" \
+	-v "type=scsi,source=$work/scsi.img,target=/scsi" -v \
+	"type=pmem,source=$work/pmem.img,target=/pmem,dax" \
 	-v type=tmpfs,target=/tmpfs,size=8Mi,mode=750 -v type=hugepages,target=/huge,size=4Mi \
-	--device "$work/raw0.img:/dev/one" --device "type=scsi,source=$work/raw1.img,target=/dev/two,readonly"; then
+	--device "$work/raw0.img:/dev/one" --device \
+	"type=scsi,source=$work/raw1.img,target=/dev/two,readonly"; then
 	ok 'pipes whose reader ends, a full disk' pipes
 	ok_on_terminal 'the client is killed, or its terminal is closed' client_gone
 	ok 'a directory' bound

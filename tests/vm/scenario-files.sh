@@ -16,7 +16,8 @@ look() { ctl exec --privileged files -- sh -c "cd $guest && { $1; }"; }
 # copy PATH MODE SIZE OFFSET DATA [FIELDS]: one CopyFile
 copy()
 {
-	rpc CopyFile '{"path":"'"$1"'","file_mode":'"$((8#$2))"',"dir_mode":488,"uid":1000,"gid":2000,"file_size":'"$3"',"offset":'"$4"',
+	rpc CopyFile \
+		'{"path":"'"$1"'","file_mode":'"$((8#$2))"',"dir_mode":488,"uid":1000,"gid":2000,"file_size":'"$3"',"offset":'"$4"',
 		"data":"'"$(printf %s "$5" | base64 -w0)"'"'"${6-}"'}'
 }
 
@@ -42,7 +43,8 @@ app.yaml dir link" look "cd .$containers/in && echo \$(stat -c '%a %u %g' conf/a
 hostile()
 {
 	local before
-	before=$(look 'find run/kata-containers etc -xdev ! -path "*/in/*" | sort | md5sum; md5sum etc/* 2>/dev/null') || return 1
+	before=$(look \
+		'find run/kata-containers etc -xdev ! -path "*/in/*" | sort | md5sum; md5sum etc/* 2>/dev/null') || return 1
 	copy $containers/in/out 120777 0 0 / || return 1
 	says 'has a symlink in its path' copy $containers/in/out/etc/evil 100644 4 0 evil ||
 		return 1
@@ -51,7 +53,8 @@ hostile()
 	says 'not below' copy /etc/evil 100644 4 0 evil || return 1
 	says 'not a file, a directory or a symlink' copy $containers/in/dev 060600 4 0 evil ||
 		return 1
-	is "$before" look 'find run/kata-containers etc -xdev ! -path "*/in/*" | sort | md5sum; md5sum etc/* 2>/dev/null'
+	is "$before" look \
+		'find run/kata-containers etc -xdev ! -path "*/in/*" | sort | md5sum; md5sum etc/* 2>/dev/null'
 }
 
 # bytes: total and available bytes of the volume according to the guest's kernel
@@ -78,7 +81,8 @@ usage()
 {
 	local want
 	want=$(bytes) || return 1
-	is "$want" sh -c 'echo "$1" | jq -r "[.usage[0].total, .usage[0].available, .usage[0].used, .usage[1].total, .usage[1].available] | map(tostring) | join(\" \")"' \
+	is "$want" sh -c \
+		'echo "$1" | jq -r "[.usage[0].total, .usage[0].available, .usage[0].used, .usage[1].total, .usage[1].available] | map(tostring) | join(\" \")"' \
 		sh "$(rpc GetVolumeStats '{"volume_guest_path":"'$volume'"}')" || return 1
 	says NOT_FOUND rpc GetVolumeStats '{"volume_guest_path":"/no/such/volume"}'
 }
@@ -119,7 +123,9 @@ remounted()
 	look "echo kept >.$shm/file && dd if=/dev/zero of=.$shm/large bs=1M count=4 2>/dev/null" ||
 		return 1
 	rpc UpdateEphemeralMounts '{"storages":['"$storage"']}' || return 1
-	is $'9437184\nkept' look "set -- \$(stat -f -c '%b %S' .$shm); echo \$((\$1 * \$2)); cat .$shm/file" || return 1
+	is $'9437184\nkept' look \
+		"set -- \$(stat -f -c '%b %S' .$shm); echo \$((\$1 * \$2)); cat .$shm/file" ||
+		return 1
 	look "grep ' $shm ' /hostproc/1/mounts" | tee /dev/stderr | grep -q 'nosuid,nodev,noexec' ||
 		return 1
 	says 'Too small a size' rpc UpdateEphemeralMounts "{\"storages\":[${storage/9M/1M}]}" ||
@@ -189,7 +195,9 @@ huge()
 	before=$(pages) || return 1
 	EXTRA_FIELDS=",\"storages\":[$(huge_volume one 4194304),$(huge_volume two 2097152)]"
 	EXTRA_MOUNTS=',{"destination":"/huge","type":"bind","source":"'$containers'/huge/one","options":["rbind"]}'
-	rpc CreateContainer "$(spec huge "$guest_rootfs" sh -c 'stat -f -c %S:%b /huge >/huge.said; fallocate -l 4194304 /huge/a && ! fallocate -l 2097152 /huge/b && echo full >>/huge.said; sleep 3600')" || return 1
+	rpc CreateContainer \
+		"$(spec huge "$guest_rootfs" sh -c \
+		'stat -f -c %S:%b /huge >/huge.said; fallocate -l 4194304 /huge/a && ! fallocate -l 2097152 /huge/b && echo full >>/huge.said; sleep 3600')" || return 1
 	EXTRA_FIELDS='' EXTRA_MOUNTS=''
 	rpc StartContainer '{"container_id":"huge"}' && is $((before + 3)) pages || return 1
 	within 60 look 'grep -q full /huge.said' && is $'2097152:2\nfull' look 'cat /huge.said' ||
@@ -201,7 +209,8 @@ huge()
 	says 'reserve 524288 huge pages' rpc CreateContainer "$(spec huge4 "$guest_rootfs" true)" ||
 		return 1
 	# mounted, but unmounted again because a later storage fails
-	EXTRA_FIELDS=",\"storages\":[$(huge_volume five 4194304),$(huge_volume six 2097152 ,bogus=1)]"
+	EXTRA_FIELDS=",\"storages\":[$(huge_volume five 4194304),$(huge_volume six 2097152 \
+		,bogus=1)]"
 	says "$containers/huge/six" rpc CreateContainer "$(spec huge5 "$guest_rootfs" true)" ||
 		return 1
 	EXTRA_FIELDS=''

@@ -45,10 +45,12 @@ in_agent()
 		within 20 on_port "$port" || return 1
 	rm -f "$work/gdb"
 	"${gdb[@]}" -ex "symbol-file $BUILD/product/tatami -o 0x${at%%-*}" \
-		-ex "target remote 127.0.0.1:$port" -ex 'hbreak exec_process' -ex continue -ex 'backtrace 1' \
+		-ex "target remote 127.0.0.1:$port" -ex 'hbreak exec_process' -ex continue -ex \
+		'backtrace 1' \
 		-ex delete -ex detach >"$work/gdb" 2>&1 &
 	pid=$!
-	within 60 grep -q '^Hardware assisted breakpoint 1 at' "$work/gdb" || { cat "$work/gdb"; return 1; }
+	within 60 grep -q '^Hardware assisted breakpoint 1 at' "$work/gdb" ||
+		{ cat "$work/gdb"; return 1; }
 	is called ctl exec gdb -- echo called || { cat "$work/gdb"; return 1; }
 	wait $pid
 	grep -q '^#0 *exec_process (' "$work/gdb" || { cat "$work/gdb"; return 1; }

@@ -40,7 +40,8 @@ unplug()
 {
 	qmp '{"execute":"device_del","arguments":{"id":"'"$1"'"}}' && within 60 gone "$1"
 }
-gone() { says 'not found' qmp '{"execute":"qom-list","arguments":{"path":"/machine/peripheral/'"$1"'"}}'; }
+gone() { says 'not found' qmp \
+	'{"execute":"qom-list","arguments":{"path":"/machine/peripheral/'"$1"'"}}'; }
 
 # The call comes first and waits for the processor's event, without polling.
 cpu()
@@ -88,7 +89,8 @@ limits()
 {
 	inside 'for f in kernel/threads-max fs/epoll/max_user_watches fs/inotify/max_user_instances user/max_mnt_namespaces \
 		user/max_net_namespaces user/max_user_namespaces; do echo $f $(cat /proc/sys/$f); done' &&
-		privileged plug 'cd /hostproc/1/root; for f in pids.max memory.max memory.high; do echo pods/$f $(cat sys/fs/cgroup/pods/$f); done; for f in run tmp dev/shm; do echo /$f $(stat -f -c %b $f); done; echo init-signals $(awk "/pending signals/ { print \$4 }" /hostproc/1/limits)' &&
+		privileged plug \
+		'cd /hostproc/1/root; for f in pids.max memory.max memory.high; do echo pods/$f $(cat sys/fs/cgroup/pods/$f); done; for f in run tmp dev/shm; do echo /$f $(stat -f -c %b $f); done; echo init-signals $(awk "/pending signals/ { print \$4 }" /hostproc/1/limits)' &&
 		inside 'echo own-signals $(awk "/pending signals/ { print \$4 }" /proc/self/limits)'
 }
 
@@ -118,26 +120,34 @@ shrunk_to()
 	echo "MemTotal $(mebibytes) MiB, pods $(pods_limit) MiB"
 	test "$(mebibytes)" -le "$1" && test "$(pods_limit)" -le "$2"
 }
-# The request is repeated, since the kernel refuses it while a page of this memory is in use for I/O.
-gives_back() { gone "$1" || { qmp '{"execute":"device_del","arguments":{"id":"'"$1"'"}}'; false; }; }
+# The request is repeated, since the kernel refuses it while a page of this memory is in use for
+# I/O.
+gives_back() { gone "$1" ||
+	{ qmp '{"execute":"device_del","arguments":{"id":"'"$1"'"}}'; false; }; }
 memory_goes()
 {
-	within 60 gives_back dimm2 && qmp '{"execute":"object-del","arguments":{"id":"m2"}}' && within 60 shrunk_to 500 450
+	within 60 gives_back dimm2 && qmp '{"execute":"object-del","arguments":{"id":"m2"}}' &&
+		within 60 shrunk_to 500 450
 }
 
 # A processor leaves the guest and its containers, and is brought back by the call. It stays plugged
 # in: QEMU with one thread for all processors ends when one is unplugged.
 cpu_leaves()
 {
-	privileged plug 'echo 0 >/hostproc/1/root/sys/devices/system/cpu/cpu1/online' && is 1 processors &&
-		is $'0\nCpus_allowed_list:\t0' cpuset && rpc OnlineCPUMem '{"nb_cpus":2,"cpu_only":true}' || return 1
+	privileged plug 'echo 0 >/hostproc/1/root/sys/devices/system/cpu/cpu1/online' &&
+		is 1 processors &&
+		is $'0\nCpus_allowed_list:\t0' cpuset &&
+		rpc OnlineCPUMem '{"nb_cpus":2,"cpu_only":true}' || return 1
 	is 2 processors && is $'0-1\nCpus_allowed_list:\t0-1' cpuset
 }
 
 # resize MIB: sets the size of virtio-mem that the guest shall have
-resize() { qmp '{"execute":"qom-set","arguments":{"path":"/machine/peripheral/vmem0","property":"requested-size","value":'$(($1 << 20))'}}'; }
+resize() { qmp \
+	'{"execute":"qom-set","arguments":{"path":"/machine/peripheral/vmem0","property":"requested-size","value":'$(($1 << 20))'}}'; }
 # resized MIB: the guest has taken or given back all of it
-resized() { is '{"return": '$(($1 << 20))'}' qmp '{"execute":"qom-get","arguments":{"path":"/machine/peripheral/vmem0","property":"size"}}'; }
+resized() \
+	{ is '{"return": '$(($1 << 20))'}' qmp \
+	'{"execute":"qom-get","arguments":{"path":"/machine/peripheral/vmem0","property":"size"}}'; }
 # The kernel tries again after 50 seconds if some of it was in use for I/O.
 virtio_mem()
 {
@@ -145,7 +155,8 @@ virtio_mem()
 	before=$(mebibytes)
 	resize 512 && within 60 resized 512 && rpc OnlineCPUMem '{}' || return 1
 	within 60 grown_to $((before + 500)) $(((before + 500) * 8 / 10)) || return 1
-	use_it && resize 0 && within 200 resized 0 && within 60 shrunk_to $((before + 8)) $((before + 8))
+	use_it && resize 0 && within 200 resized 0 &&
+		within 60 shrunk_to $((before + 8)) $((before + 8))
 }
 
 # nic NUMBER DEVICE PATH: plugs in a network card where DEVICE says, while UpdateInterface waits for
@@ -154,7 +165,8 @@ virtio_mem()
 nic()
 {
 	local mac=02:00:00:00:00:0$1 call
-	rpc UpdateInterface '{"interface":{"name":"pod'"$1"'","device":"pod'"$1"'","hwAddr":"'$mac'","devicePath":"'"$3"'","mtu":1400,
+	rpc UpdateInterface \
+		'{"interface":{"name":"pod'"$1"'","device":"pod'"$1"'","hwAddr":"'$mac'","devicePath":"'"$3"'","mtu":1400,
 		"IPAddresses":[{"address":"10.0.2.15","mask":"24"}]}}' >"$work/plugged" 2>&1 &
 	call=$!
 	rpc Check '{}' >/dev/null || return 1
@@ -162,15 +174,20 @@ nic()
 		'{"execute":"device_add","arguments":{"driver":"virtio-net-pci","id":"nic'"$1"'","netdev":"n'"$1"'","mac":"'$mac'","romfile":"",'"$2"'}}' || return 1
 	wait $call || { cat "$work/plugged"; return 1; }
 	inside "ip addr show dev pod$1" | tee "$work/nic"
-	grep -q "inet 10.0.2.15/24" "$work/nic" && grep -q 'mtu 1400' "$work/nic" && inside 'ping -c 1 -W 20 10.0.2.2' || return 1
+	grep -q "inet 10.0.2.15/24" "$work/nic" && grep -q 'mtu 1400' "$work/nic" &&
+		inside 'ping -c 1 -W 20 10.0.2.2' || return 1
 	listed "pod$1 $3" || return 1
-	unplug "nic$1" && qmp '{"execute":"netdev_del","arguments":{"id":"n'"$1"'"}}' && ! listed "pod$1 $3" && ! inside "ip link show dev pod$1"
+	unplug "nic$1" && qmp '{"execute":"netdev_del","arguments":{"id":"n'"$1"'"}}' &&
+		! listed "pod$1 $3" && ! inside "ip link show dev pod$1"
 }
-listed() { rpc ListInterfaces '{}' | jq -r '.Interfaces[] | "\(.name) \(.devicePath)"' | grep -x "$1"; }
+listed() { rpc ListInterfaces '{}' | jq -r '.Interfaces[] | "\(.name) \(.devicePath)"' |
+	grep -x "$1"; }
 
 # The function behind the root port: its driver, and the number of its IOMMU group
-function_driver() { inside 'cd /sys/devices/pci0000:00/0000:00:1e.0/0000:??:??.?/driver && basename "$(pwd -P)"'; }
-function_group() { inside 'cd /sys/devices/pci0000:00/0000:00:1e.0/0000:??:??.?/iommu_group && basename "$(pwd -P)"'; }
+function_driver() \
+	{ inside 'cd /sys/devices/pci0000:00/0000:00:1e.0/0000:??:??.?/driver && basename "$(pwd -P)"'; }
+function_group() \
+	{ inside 'cd /sys/devices/pci0000:00/0000:00:1e.0/0000:??:??.?/iommu_group && basename "$(pwd -P)"'; }
 has_function() { inside 'ls -d /sys/devices/pci0000:00/0000:00:1e.0/0000:??:??.?'; }
 
 # vfio TYPE DEVICES COMMAND: a container that has this function as a device of TYPE, and DEVICES in
@@ -179,12 +196,15 @@ vfio()
 {
 	local request status
 	request=$(EXTRA_FIELDS=',"devices":[{"type":"'$1'","id":"vfio77","container_path":"/dev/vfio/77","options":["0000:3b:00.0=1e/00"]}]' \
-		spec vfio "$guest_rootfs" sh -c COMMAND | jq -c --argjson devices "$2" --arg command "$3" '.OCI.Process.Args[2] = $command
+		spec vfio "$guest_rootfs" sh -c COMMAND |
+		jq -c --argjson devices "$2" --arg command "$3" '.OCI.Process.Args[2] = $command
 		| .OCI.Linux.Devices = $devices | .OCI.Linux.Resources.Devices = [{"Type":"a","Major":-1,"Minor":-1,"Access":"rwm"},
 		{"Allow":true,"Type":"c","Major":500,"Minor":7,"Access":"rw"}]') &&
-		rpc CreateContainer "$request" && rpc StartContainer '{"container_id":"vfio"}' || return 1
+		rpc CreateContainer "$request" && rpc StartContainer '{"container_id":"vfio"}' ||
+		return 1
 	status=$(rpc WaitProcess '{"container_id":"vfio","exec_id":"vfio"}' | jq -r '.status // 0')
-	rpc ReadStderr '{"container_id":"vfio","exec_id":"vfio","len":4096}' 2>/dev/null | jq -r '.data // ""' | base64 -d
+	rpc ReadStderr '{"container_id":"vfio","exec_id":"vfio","len":4096}' 2>/dev/null |
+		jq -r '.data // ""' | base64 -d
 	rpc RemoveContainer '{"container_id":"vfio"}' && test "$status" = 0
 }
 
@@ -193,9 +213,11 @@ vfio_pci()
 {
 	local group
 	qmp '{"execute":"device_add","arguments":{"driver":"virtio-rng-pci","id":"rng1","bus":"hotplug0"}}' && within 20 has_function || return 1
-	vfio vfio-pci-gk '[]' 'test ! -e /dev/vfio' && within 10 is virtio-pci function_driver && group=$(function_group) || return 1
+	vfio vfio-pci-gk '[]' 'test ! -e /dev/vfio' && within 10 is virtio-pci function_driver &&
+		group=$(function_group) || return 1
 	vfio vfio-pci '[{"Path":"/dev/vfio/77","Type":"c","Major":500,"Minor":7,"FileMode":384}]' \
-		"test \"\$(ls /dev/vfio)\" = $group && exec 3<>/dev/vfio/$group" && is vfio-pci function_driver || return 1
+		"test \"\$(ls /dev/vfio)\" = $group && exec 3<>/dev/vfio/$group" &&
+		is vfio-pci function_driver || return 1
 	unplug rng1 && ! has_function && is vfio privileged plug 'ls /hostproc/1/root/dev/vfio'
 }
 
@@ -231,7 +253,8 @@ if ok 'boot with one processor and 256 MiB' boot plug --rootfs "$work/plug" \
 	if test "$kernel" = ours; then
 		ok 'virtio-mem grows and shrinks' virtio_mem
 		ok 'a network card behind a root port' nic 1 '"bus":"hotplug0"' 1e/00
-		ok 'a network card behind a bridge, with the same address' nic 2 '"bus":"bridge0","addr":"5"' 1d/05
+		ok 'a network card behind a bridge, with the same address' nic 2 \
+			'"bus":"bridge0","addr":"5"' 1d/05
 		ok 'a network card below an expander bridge' nic 3 '"bus":"pxbport0"' 40/00/00
 		ok 'a PCI function for the guest, then for a container by vfio-pci' vfio_pci
 	fi

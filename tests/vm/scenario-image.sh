@@ -29,7 +29,8 @@ put_image()
 	printf '{"architecture":"%s","os":"linux","config":{"Cmd":["/bin/sh"],"Env":["A=b"]},"rootfs":{"type":"layers","diff_ids":[%s]}}' \
 		"$arch" "$ids" >"$work/config.json" && part=$(blob "$work/config.json") || return 1
 	printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json",%s},"layers":[%s]}' \
-		"$part" "$layers" >"$work/manifest.json" && part=$(blob "$work/manifest.json") || return 1
+		"$part" "$layers" >"$work/manifest.json" && part=$(blob "$work/manifest.json") ||
+		return 1
 	echo "{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",$part,\"annotations\":{\"org.opencontainers.image.ref.name\":\"$name\"}}" \
 		>>"$work/manifests"
 }
@@ -39,7 +40,8 @@ pack()
 {
 	local tree=$1 name=$2
 	shift 2
-	tar -c --owner=0 --group=0 --numeric-owner --sort=name -f "$work/$name.tar" "$@" -C "$tree" .
+	tar -c --owner=0 --group=0 --numeric-owner --sort=name -f "$work/$name.tar" "$@" -C \
+		"$tree" .
 }
 
 # Makes an image of two layers, of which the upper one replaces a file and removes another, and one
@@ -53,16 +55,19 @@ make_layout()
 		echo '{"imageLayoutVersion":"1.0.0"}' >"$work/layout/oci-layout" &&
 		userland "$work/lower" && mkdir -p "$work/lower/etc" &&
 		echo lower >"$work/lower/etc/layer" && echo gone >"$work/lower/etc/gone" &&
-		mkdir -p "$work/lower/hostproc" && cp "$rootfs/bin/busybox" "$work/lower/bin/su-id" &&
+		mkdir -p "$work/lower/hostproc" &&
+		cp "$rootfs/bin/busybox" "$work/lower/bin/su-id" &&
 		chmod 4755 "$work/lower/bin/su-id" && ln -s /etc/layer "$work/lower/link" &&
 		echo upper >"$work/upper/etc/layer" && : >"$work/upper/etc/.wh.gone" &&
 		echo escaped >"$work/evil/a/escaped" && ln -s /etc "$work/evil/out" || return 1
 	pack "$work/lower" lower && pack "$work/upper" upper &&
 		pack "$work/evil" evil --transform='s,^\./a/,out/,' &&
 		tar -r --owner=0 --group=0 -f "$work/evil.tar" -P \
-			--transform='s,^\./a/,../../../../etc/,' -C "$work/evil" ./a/escaped || return 1
+			--transform='s,^\./a/,../../../../etc/,' -C "$work/evil" ./a/escaped ||
+			return 1
 	put_image demo "$arch" "$work/lower.tar" "$work/upper.tar" && make_registry &&
-		mkdir -p "$work/large" && truncate -s 160M "$work/large/zeroes" && pack "$work/large" large &&
+		mkdir -p "$work/large" && truncate -s 160M "$work/large/zeroes" &&
+		pack "$work/large" large &&
 		put_image large "$arch" "$work/large.tar" && rm "$work/large.tar" &&
 		put_image evil "$arch" "$work/lower.tar" "$work/evil.tar" &&
 		printf '{"schemaVersion":2,"manifests":[%s]}' \
@@ -79,7 +84,8 @@ make_registry()
 	rm -rf "$top"
 	mkdir -p "$top/v2/demo/manifests" "$top/v2/demo/blobs" && : >"$top/v2/index.html" &&
 		cp "$work/manifest.json" "$top/v2/demo/manifests/v1.manifest" &&
-		echo '.manifest:application/vnd.oci.image.manifest.v1+json' >"$top/httpd.conf" || return 1
+		echo '.manifest:application/vnd.oci.image.manifest.v1+json' >"$top/httpd.conf" ||
+		return 1
 	for file in "$work/layout/blobs/sha256"/*; do
 		cp "$file" "$top/v2/demo/blobs/sha256:${file##*/}" || return 1
 	done
@@ -230,7 +236,8 @@ pause_image()
 # Programs and the pause image are gone: the errors say what is missing.
 without()
 {
-	privileged puller 'cd /hostproc/1/root && mv usr/bin/umoci usr/bin/u && mv pause_bundle p' ||
+	privileged puller 'cd /hostproc/1/root && mv usr/bin/umoci usr/bin/u && mv pause_bundle p' \
+		||
 		return 1
 	state >"$work/before"
 	says 'nor umoci' created five "$(image five "oci:$layout:demo")" true &&

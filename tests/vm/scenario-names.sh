@@ -43,7 +43,9 @@ nested_network()
 {
 	local caps='["CAP_NET_ADMIN","CAP_NET_RAW"]' all
 	all="{\"Bounding\":$caps,\"Effective\":$caps,\"Permitted\":$caps}"
-	rpc CreateContainer "$(spec nested /box net-probe | sed "s/\"Capabilities\":{}/\"Capabilities\":$all/; s/{\"Type\":\"uts\"}/&,{\"Type\":\"network\"}/")" >/dev/null || return 1
+	rpc CreateContainer \
+		"$(spec nested /box net-probe |
+		sed "s/\"Capabilities\":{}/\"Capabilities\":$all/; s/{\"Type\":\"uts\"}/&,{\"Type\":\"network\"}/")" >/dev/null || return 1
 	rpc StartContainer '{"container_id":"nested"}' >/dev/null || return 1
 	# The whole output has been printed by now: one read takes only what is available.
 	rpc WaitProcess '{"container_id":"nested","exec_id":"nested"}' >/dev/null || return 1
@@ -58,7 +60,9 @@ if ok 'make a guest with modules' make_initrd &&
 	ok 'an unknown module is reported by name' says \
 		'failed to load kernel module no-such-thing' \
 		create "$(with_module '{"name":"no-such-thing"}')"
-	ok 'CreateSandbox' create "$(with_module '{"name":"ifb","parameters":["numifbs=3"]},{"name":"dummy","parameters":["numdummies=3"]}')"
+	ok 'CreateSandbox' create \
+		"$(with_module \
+		'{"name":"ifb","parameters":["numifbs=3"]},{"name":"dummy","parameters":["numdummies=3"]}')"
 	ok 'resolv.conf has the lines of the host' is $'nameserver 10.1.2.3\n\nsearch example.org' \
 		in_guest 'cat /guest-etc/resolv.conf'
 	ok 'the hostname in the file and in the kernel' is 'pod-one pod-one' in_guest \

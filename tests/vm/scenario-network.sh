@@ -21,7 +21,8 @@ interface='"name":"pod0","device":"pod0","hwAddr":"'$mac'","devicePath":"1e/00"'
 
 plugged()
 {
-	rpc UpdateInterface '{"interface":{'"$interface"',"mtu":1400,"IPAddresses":[{"address":"10.0.2.15","mask":"24"},
+	rpc UpdateInterface \
+		'{"interface":{'"$interface"',"mtu":1400,"IPAddresses":[{"address":"10.0.2.15","mask":"24"},
 		{"family":1,"address":"fec0::15","mask":"64"}]}}' >"$work/plugged" 2>&1 &
 	local call=$!
 	# other calls are not blocked
@@ -42,7 +43,8 @@ plugged()
 # A card is identified by its PCI path there: a VF comes with an arbitrary hardware address.
 changed()
 {
-	rpc UpdateInterface '{"interface":{"name":"pod0","hwAddr":"02:00:00:00:00:43","devicePath":"1e/00","mtu":1300,
+	rpc UpdateInterface \
+		'{"interface":{"name":"pod0","hwAddr":"02:00:00:00:00:43","devicePath":"1e/00","mtu":1300,
 		"IPAddresses":[{"address":"10.0.2.16","mask":"24"}]}}' || return 1
 	look ip addr show dev pod0 | tee "$work/pod0"
 	grep -q 'link/ether 02:00:00:00:00:43' "$work/pod0" && grep -q 'mtu 1300' "$work/pod0" &&
@@ -52,7 +54,8 @@ changed()
 
 never()
 {
-	rpc UpdateInterface '{"interface":{"name":"pod1","hwAddr":"02:00:00:00:00:99","devicePath":"1e/01"}}'
+	rpc UpdateInterface \
+		'{"interface":{"name":"pod1","hwAddr":"02:00:00:00:00:99","devicePath":"1e/01"}}'
 }
 
 listed()
@@ -75,7 +78,8 @@ listed()
 routed()
 {
 	local before
-	rpc UpdateRoutes '{"routes":{"Routes":[{"dest":"203.0.113.0/24","gateway":"10.0.2.2","device":"pod0","mtu":1200},
+	rpc UpdateRoutes \
+		'{"routes":{"Routes":[{"dest":"203.0.113.0/24","gateway":"10.0.2.2","device":"pod0","mtu":1200},
 		{"gateway":"10.0.2.2","device":"pod0"},{"dest":"10.0.2.0/24","device":"pod0","scope":253,"source":"10.0.2.16"}]}}' || return 1
 	before=$(look ip route) || return 1
 	echo "$before"
@@ -103,7 +107,8 @@ routes_listed()
 # An address that answers no ARP request has an entry nevertheless.
 neighbour()
 {
-	rpc AddARPNeighbors '{"neighbors":{"ARPNeighbors":[{"toIPAddress":{"address":"10.0.2.77"},"device":"pod0","lladdr":"02:00:00:00:00:77"}]}}' || return 1
+	rpc AddARPNeighbors \
+		'{"neighbors":{"ARPNeighbors":[{"toIPAddress":{"address":"10.0.2.77"},"device":"pod0","lladdr":"02:00:00:00:00:77"}]}}' || return 1
 	looks 'cat /proc/net/arp' | tee /dev/stderr |
 		grep -q '^10.0.2.77 .* 0x6 .*02:00:00:00:00:77 .*pod0'
 }

@@ -14,7 +14,8 @@ ignored_rows()
 {
 	ignore_agent >"$work/said" 2>&1 &&
 		"$OUT/tatami-initrd" --quiet -o "$work/ignore.img" --init "$work/tatami-ignore" ||
-		{ cat "$work/said"; echo 'Bail out! the agent that ignores a field cannot be built'; exit 1; }
+		{ cat "$work/said"; echo \
+		'Bail out! the agent that ignores a field cannot be built'; exit 1; }
 	tests/oci/rows docs/oci.md |
 		awk -F '\t' -v text="${ROWS-}" -v OFS='\t' \
 		'$2 != "no effect" && $1 ~ text { print $1, $3 }' | sample >"$work/rows"

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # A container whose root is an overlay: read-only layers on disks of their own (erofs, ext4) or on
-# partitions of one disk, checked by dm-verity, and a writable one on a disk or in the guest's memory.
+# partitions of one disk, checked by dm-verity, and a writable one on a disk or in the guest's
+# memory.
 
 run=/run/kata-containers
 layers=$run/virtual-volumes
@@ -21,7 +22,8 @@ make_layers()
 		mke2fs -q -t ext4 -d "$work/bottom" "$work/bottom.ext4" 32M &&
 		mke2fs -q -t ext4 -O ^has_journal "$work/rw.ext4" 16M &&
 		mke2fs -q -t ext4 -O ^has_journal "$work/upper.ext4" 16M || return 1
-	mkfs.erofs "$work/bottom.erofs" "$work/bottom" && verity_append "$work/top.erofs" && verity_append "$work/bottom.erofs" ||
+	mkfs.erofs "$work/bottom.erofs" "$work/bottom" && verity_append "$work/top.erofs" &&
+		verity_append "$work/bottom.erofs" ||
 		return 1
 	# The boot code is free for the magic that tatamictl looks for.
 	truncate -s 32M "$work/parts" &&
@@ -78,7 +80,9 @@ on_a_disk()
 	local rw='{"driver":"blk","source":"0b","fstype":"ext4","mount_point":"'"$layers/rw"'"}'
 	local make='"io.katacontainers.volume.overlayfs.create_directory='$layers/rw
 	state >"$work/before"
-	started one "$(stacked one ',"upperdir='"$layers/rw/upper"'","workdir='"$layers/rw/work"'"' "$make/upper\",$make/work\"" ",$rw")" \
+	started one \
+		"$(stacked one ',"upperdir='"$layers/rw/upper"'","workdir='"$layers/rw/work"'"' \
+		"$make/upper\",$make/work\"" ",$rw")" \
 		sh -c 'cd /etc; cat layer only-top only-bottom >said; rm only-bottom; echo written >layer; echo done >>said; sleep 3600' || return 1
 	within 20 look "grep -q done .$run/one/rootfs/etc/said" || return 1
 	rpc RemoveContainer '{"container_id":"one"}' || return 1
@@ -117,7 +121,8 @@ verified()
 tampered()
 {
 	state >"$work/before"
-	EXTRA_FIELDS=",\"storages\":[$(part 1 top five),$(part 2 bottom five "$(cat "$work/top.erofs.hash")")]"
+	EXTRA_FIELDS=",\"storages\":[$(part 1 top five),$(part 2 bottom five \
+		"$(cat "$work/top.erofs.hash")")]"
 	says 'multi-layer/lower-1' rpc CreateContainer "$(spec five "$run/five/rootfs" true)" ||
 		return 1
 	within 10 as_before >/dev/null || return 1

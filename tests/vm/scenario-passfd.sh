@@ -76,7 +76,8 @@ container()
 {
 	spec passed "$guest_rootfs" sh -c 'echo from a container; cat; exit 5' >"$work/create.json"
 	local status=0
-	echo to its stdin | pass 'sed "1s/{/{$passed,/" '"$work/create.json"' >'"$work/create2.json"' &&
+	echo to its stdin |
+		pass 'sed "1s/{/{$passed,/" '"$work/create.json"' >'"$work/create2.json"' &&
 		rpc CreateContainer @'"$work/create2.json"' && rpc StartContainer "{\"container_id\":\"passed\"}" &&
 		rpc ReadStdout "{\"container_id\":\"passed\",\"len\":100}" && ended passed ""' \
 		>"$work/out" || status=$?
@@ -164,7 +165,8 @@ if ok 'boot with a port for streams' boot passfd --rootfs "$work/passfd" \
 	ok 'a grandchild does not delay the exit' grandchild
 	ok 'the streams of a container' container
 	ok 'a missing connection is reported by its port' says 'no connection from port 4242' \
-		rpc ExecProcess '{"container_id":"main","exec_id":"none","stdout_port":4242,"process":{"Args":["true"],"Cwd":"/","User":{}}}'
+		rpc ExecProcess \
+		'{"container_id":"main","exec_id":"none","stdout_port":4242,"process":{"Args":["true"],"Cwd":"/","User":{}}}'
 	LIMIT=1500 ok "$mib MiB to the host: the agent takes at most 5 % of a core" flood $mib 50
 	sed 's/^/# /' "$work/flood"
 	ok 'calls are answered during a transfer' responsive

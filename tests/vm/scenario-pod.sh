@@ -2,9 +2,9 @@
 # only on: ours
 # shellcheck shell=bash disable=SC2046,SC2016
 # Pods as Kubernetes creates them, from its documents. One has most of what a pod can have: init
-# containers and a sidecar, a shared pid namespace, an nginx on a disk that serves a config map to the
-# host through the VM's network card, volumes of each kind, limits, security contexts, probes and
-# hooks. Next to it, in VMs of their own, run two of the examples in tests/data/pods.
+# containers and a sidecar, a shared pid namespace, an nginx on a disk that serves a config map to
+# the host through the VM's network card, volumes of each kind, limits, security contexts, probes
+# and hooks. Next to it, in VMs of their own, run two of the examples in tests/data/pods.
 
 make_disk()
 {
@@ -23,10 +23,12 @@ free_port()
 
 describe()
 {
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=site -days 30 \
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=site -days \
+		30 \
 		-keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null || return 1
 	mkdir -p "$work/side" "$work/host" "$work/kept" && echo kept >"$work/kept/file" &&
-		truncate -s 16M "$work/disk.ext4" && mke2fs -q -t ext4 "$work/disk.ext4" && cp -a "$rootfs/." "$work/side/" || return 1
+		truncate -s 16M "$work/disk.ext4" && mke2fs -q -t ext4 "$work/disk.ext4" &&
+		cp -a "$rootfs/." "$work/side/" || return 1
 	cat >"$work/pod.yaml" <<-END
 	apiVersion: v1
 	kind: ConfigMap
@@ -160,7 +162,9 @@ images() { echo --image "nginx=$work/pod.ext4" --image "busybox=$work/side"; }
 
 make_pod()
 {
-	ctl pod $(vm_options) --memory 512 $(images) --claim "disk=$work/disk.ext4" --seccomp-profiles tests/data/pods "$work/pod.yaml" 2>"$work/notes" || { cat "$work/notes"; return 1; }
+	ctl pod $(vm_options) --memory 512 $(images) --claim "disk=$work/disk.ext4" \
+		--seccomp-profiles tests/data/pods "$work/pod.yaml" 2>"$work/notes" ||
+		{ cat "$work/notes"; return 1; }
 	vms+=(site)
 	vmdir=$XDG_RUNTIME_DIR/tatami/site
 	cat "$work/notes"
@@ -176,9 +180,11 @@ pids()
 	in_side 'tr "\0" " " </proc/1/cmdline; ps -o comm' | tee /dev/stderr | grep -q nginx &&
 		in_side 'tr "\0" " " </proc/1/cmdline' | grep -qx '/pause '
 }
-secret() { in_side 'stat -L -c "%a %g" /etc/key/token; readlink /etc/key/token; cat /etc/key/token'; }
+secret() { in_side \
+	'stat -L -c "%a %g" /etc/key/token; readlink /etc/key/token; cat /etc/key/token'; }
 shared() { ctl exec -c nginx site -- cat /scratch/said /scratch/order; }
-parts() { in_side 'cat /page; echo x >/part/file; cat /scratch/a/b/file; stat -c %g /scratch /scratch/a/b'; }
+parts() { in_side \
+	'cat /page; echo x >/part/file; cat /scratch/a/b/file; stat -c %g /scratch /scratch/a/b'; }
 memory_dir()
 {
 	in_side 'grep " /fast " /proc/mounts' | tee /dev/stderr | grep 'tmpfs' |
@@ -186,11 +192,13 @@ memory_dir()
 }
 claims()
 {
-	is $'kept\n2000 2775' in_side 'cat /kept/file && echo x >/disk/file && stat -c "%g %a" /disk' &&
+	is $'kept\n2000 2775' in_side \
+		'cat /kept/file && echo x >/disk/file && stat -c "%g %a" /disk' &&
 		! in_side 'echo x >/kept/file'
 }
 # The log is that of nginx, where the answers stand.
-asked() { ctl exec -c nginx site -- grep -q '"GET /index.html HTTP/[12.]*" 200 .*by-https' /var/log/nginx/access.log; }
+asked() { ctl exec -c nginx site -- grep -q '"GET /index.html HTTP/[12.]*" 200 .*by-https' \
+	/var/log/nginx/access.log; }
 limits()
 {
 	in_side 'cat /sys/fs/cgroup/memory.max' &&
@@ -202,21 +210,28 @@ read_only()
 		! ctl exec -c nginx site -- sh -c 'echo x >/var/www/html/index.html'
 }
 # The environment of the first process: exec has its own.
-variables() { in_side 'tr "\0" "\n" <"$(grep -l "[s]ide is up" /proc/[0-9]*/cmdline | head -n 1 | sed s/cmdline/environ/)" | grep -E "^(POD|TOKEN|MIB|HOSTNAME)=" | sort'; }
+variables() \
+	{ in_side \
+	'tr "\0" "\n" <"$(grep -l "[s]ide is up" /proc/[0-9]*/cmdline | head -n 1 | sed s/cmdline/environ/)" | grep -E "^(POD|TOKEN|MIB|HOSTNAME)=" | sort'; }
 names()
 {
-	in_side 'cat /etc/hosts /etc/hostname /etc/resolv.conf; ip addr show dev eth0' | tee /dev/stderr >"$work/names"
-	grep -qx $'10.1.2.3\tfar.example\tfar' "$work/names" && grep -qx $'10.0.2.15\twww' "$work/names" &&
+	in_side 'cat /etc/hosts /etc/hostname /etc/resolv.conf; ip addr show dev eth0' |
+		tee /dev/stderr >"$work/names"
+	grep -qx $'10.1.2.3\tfar.example\tfar' "$work/names" &&
+		grep -qx $'10.0.2.15\twww' "$work/names" &&
 		grep -qx www "$work/names" && grep -q '^nameserver 10.0.2.3' "$work/names" &&
 		grep -q 'inet6 fec0::15/64' "$work/names"
 }
 # The status of the process itself; exec may have other rights.
 locked()
 {
-	in_side 'cat "$(grep -l "^slee[p].3600" /proc/[0-9]*/cmdline | sed s/cmdline/status/)"' | tee /dev/stderr >"$work/locked"
+	in_side 'cat "$(grep -l "^slee[p].3600" /proc/[0-9]*/cmdline | sed s/cmdline/status/)"' |
+		tee /dev/stderr >"$work/locked"
 	grep -q $'^Uid:\t1000\t' "$work/locked" && grep -q $'^Gid:\t3000\t' "$work/locked" &&
-		grep -q '^Groups:.*2000.*4000' "$work/locked" && grep -q $'^NoNewPrivs:\t1' "$work/locked" &&
-		grep -q $'^CapBnd:\t0000000000000400' "$work/locked" && grep -q $'^Seccomp:\t2' "$work/locked" &&
+		grep -q '^Groups:.*2000.*4000' "$work/locked" &&
+		grep -q $'^NoNewPrivs:\t1' "$work/locked" &&
+		grep -q $'^CapBnd:\t0000000000000400' "$work/locked" &&
+		grep -q $'^Seccomp:\t2' "$work/locked" &&
 		says 'Read-only file system' ctl exec -c locked site -- touch /x
 }
 
@@ -228,7 +243,8 @@ filtered()
 }
 filtered_by_file() { says 'Input/output error' ctl exec -c shipper site -- mkdir /scratch/made; }
 
-container_log() { ctl logs -t site/side >"$work/side.log" && grep -qE '^20[0-9T:.-]+Z side is up$' "$work/side.log"; }
+container_log() { ctl logs -t site/side >"$work/side.log" &&
+	grep -qE '^20[0-9T:.-]+Z side is up$' "$work/side.log"; }
 started_twice()
 {
 	status '"side".*"ready":true,"restarts":1' 2>/dev/null &&
@@ -252,18 +268,23 @@ if command -v passt >/dev/null && isolates; then network=passt; else network=use
 examples()
 {
 	sed "s/hostPort: 8080/hostPort: $second/" tests/data/pods/nginx.yaml >"$work/nginx.yaml" &&
-		ctl pod $(vm_options) --network $network $(images) "$work/nginx.yaml" && vms+=(nginx) &&
-		ctl pod $(vm_options) $(images) tests/data/pods/busybox-sleep.yaml && vms+=(sleeper) &&
+		ctl pod $(vm_options) --network $network $(images) "$work/nginx.yaml" &&
+		vms+=(nginx) &&
+		ctl pod $(vm_options) $(images) tests/data/pods/busybox-sleep.yaml &&
+		vms+=(sleeper) &&
 		is 'sleep 3600 ' ctl exec sleeper -- sh -c 'tr "\0" " " </proc/1/cmdline' &&
-		curl -sS --max-time 20 "http://127.0.0.1:$second/" | grep -q 'A page from nginx in a container'
+		curl -sS --max-time 20 "http://127.0.0.1:$second/" |
+		grep -q 'A page from nginx in a container'
 }
 # The gateway stands for the host, where the first pod publishes its port.
 outside()
 {
 	pgrep -f "^[^ ]*passt.*$XDG_RUNTIME_DIR/tatami/nginx/passt.sock" >/dev/null &&
-		is 'a page of a config map' ctl exec nginx -- curl -sS --max-time 20 "http://10.0.2.2:$port/"
+		is 'a page of a config map' ctl exec nginx -- curl -sS --max-time 20 \
+		"http://10.0.2.2:$port/"
 }
-in_use() { says "failed to publish port $port of 127.0.0.1" ctl boot --name clash $(vm_options) -p "$port:80" --rootfs "$rootfs"; }
+in_use() { says "failed to publish port $port of 127.0.0.1" ctl boot --name clash $(vm_options) -p \
+	"$port:80" --rootfs "$rootfs"; }
 side_by_side()
 {
 	ctl ps | tee /dev/stderr | grep -c ' up ' | grep -qx 3 && served "$port" || return 1
@@ -277,7 +298,9 @@ side_by_side()
 # Pods that end by themselves, and what is known of them afterwards.
 ends()
 {
-	cat >"$work/$1.yaml" && ctl pod $(vm_options) $(images) --image "content=$work/kept" "$work/$1.yaml" || return 1
+	cat >"$work/$1.yaml" &&
+		ctl pod $(vm_options) $(images) --image "content=$work/kept" "$work/$1.yaml" ||
+		return 1
 	vms+=("$1")
 	ctl wait "$1" >"$work/$1.code" 2>"$work/$1.said"
 	cat "$work/$1.code" "$work/$1.said"
@@ -310,8 +333,11 @@ last_words()
 	    securityContext: {runAsUser: 1000}
 	END
 	is 3 cat "$work/words.code" &&
-		is $'words/file: it was me \nwords/log: said on the way \nwords/user: 1000 ' cat "$work/words.said" &&
-		ctl logs words/file | tee /dev/stderr | grep -c -x -e 777 -e 65536 -e kept -e here.sub.default.svc.cluster.local | grep -qx 4 &&
+		is $'words/file: it was me \nwords/log: said on the way \nwords/user: 1000 ' cat \
+		"$work/words.said" &&
+		ctl logs words/file | tee /dev/stderr |
+		grep -c -x -e 777 -e 65536 -e kept -e here.sub.default.svc.cluster.local |
+		grep -qx 4 &&
 		ctl logs words/file 2>&1 | grep 'Read-only file system' >/dev/null &&
 		ctl inspect words | grep -F '"message": "it was me\n"' >/dev/null
 }
@@ -324,7 +350,8 @@ deadline()
 	  containers: [{name: c, image: busybox, command: [sh, -c, 'trap "echo ended >/dev/termination-log; exit 0" TERM; while :; do sleep 1; done']}]
 	END
 	is 124 cat "$work/late.code" &&
-		grep -q 'VM late: DeadlineExceeded: the pod was active for longer than 20 s' "$work/late.said" &&
+		grep -q 'VM late: DeadlineExceeded: the pod was active for longer than 20 s' \
+		"$work/late.said" &&
 		grep -qx 'late/c: ended ' "$work/late.said"
 }
 # Each index has names and an empty directory of its own. The second fails once.
@@ -358,8 +385,10 @@ indexes()
 	        - {name: empty, mountPath: /empty}
 	        - {name: names, mountPath: /names}
 	END
-	is 0 cat "$work/sum.code" && is $'sum-0 sum-0\nsum-1 sum-1\nsum-1 sum-1\nsum-2 sum-2' cat "$work/made/all" &&
-		ctl pod --status sum | tr -d ' \n' | tee /dev/stderr | grep -q '"job":{"completions":3,"succeeded":3,"failed":1}'
+	is 0 cat "$work/sum.code" &&
+		is $'sum-0 sum-0\nsum-1 sum-1\nsum-1 sum-1\nsum-2 sum-2' cat "$work/made/all" &&
+		ctl pod --status sum | tr -d ' \n' | tee /dev/stderr |
+		grep -q '"job":{"completions":3,"succeeded":3,"failed":1}'
 }
 
 port=$(free_port)
@@ -373,18 +402,21 @@ if ok 'make a disk with nginx' make_disk && ok 'describe the pod' describe; then
 		if test $network = passt; then
 			ok 'passt connects a VM to the world outside' outside
 		else
-			skip 'passt connects a VM to the world outside' 'passt is not installed, or cannot isolate itself'
+			skip 'passt connects a VM to the world outside' \
+				'passt is not installed, or cannot isolate itself'
 		fi
 		ok 'a port that is in use is named' in_use
 		ok 'three VMs side by side' side_by_side
 		ok 'nginx answers the host through the network card' served "$port"
 		ok 'a shared pid namespace with the pause container as process 1' pids
 		ok 'a secret, for the group of the pod' is $'440 2000\n..data/token\nhush' secret
-		ok 'an empty directory is shared, in the order of the containers' is $'hello\nfirst\nshipper\nside' shared
+		ok 'an empty directory is shared, in the order of the containers' is \
+			$'hello\nfirst\nshipper\nside' shared
 		ok 'parts of volumes' is $'a page of a config map\nx\n2000\n2000' parts
 		ok 'an empty directory in memory has the given size' memory_dir
 		ok 'a probe by HTTPS reaches the pod' within 30 asked
-		ok 'claims: a directory that nobody may write, a disk for the group of the pod' claims
+		ok 'claims: a directory that nobody may write, a disk for the group of the pod' \
+			claims
 		ok 'limits' is $'33554432\n100663296\n90000 100000' limits
 		ok 'secret and config map cannot be written' read_only
 		ok 'variables' is $'HOSTNAME=www\nMIB=32\nPOD=site\nTOKEN=hush' variables
@@ -393,7 +425,8 @@ if ok 'make a disk with nginx' make_disk && ok 'describe the pod' describe; then
 		ok 'the default seccomp profile refuses new namespaces' filtered
 		ok 'a seccomp profile of a file' filtered_by_file
 		ok 'the log of a container' container_log
-		ok 'a container is ended by its hook and restarted when its liveness probe fails' restarted
+		ok 'a container is ended by its hook and restarted when its liveness probe fails' \
+			restarted
 		ok 'nginx still answers' served "$port"
 		ok 'stop runs the hook, and leaves nothing' ended
 		ok 'termination messages, kernel parameters, an image volume' last_words

@@ -2,21 +2,25 @@
 # once: ours
 # shellcheck shell=bash disable=SC2016
 # The commands of README.md and docs/ as they stand (tests/data/documented-commands), in a copy of
-# out/ in another directory. If the tests run as root, an ordinary user runs them, who owns nothing of
-# it. The images have scripts in the place of nginx and curl.
+# out/ in another directory. If the tests run as root, an ordinary user runs them, who owns nothing
+# of it. The images have scripts in the place of nginx and curl.
 
 clone=$work/clone
 here="env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=$clone/home XDG_RUNTIME_DIR=$clone/run TMPDIR=$clone/tmp TERM=xterm SHELL=/bin/bash"
-test "$(id -u)" != 0 || here="setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all $here"
+test "$(id -u)" != 0 ||
+	here="setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all $here"
 
 copy_products()
 {
 	local name
-	mkdir -p "$clone/out" "$clone/home/data" "$clone/run" "$clone/tmp" "$clone/ROOTFS/usr/bin" "$clone/ROOTFS/sbin" &&
-		cp -a "$OUT"/{tatami,tatamictl,tatami-initrd,tatami-rootfs,rootfs} "$clone/out/" || return 1
+	mkdir -p "$clone/out" "$clone/home/data" "$clone/run" "$clone/tmp" "$clone/ROOTFS/usr/bin" \
+		"$clone/ROOTFS/sbin" &&
+		cp -a "$OUT"/{tatami,tatamictl,tatami-initrd,tatami-rootfs,rootfs} "$clone/out/" ||
+		return 1
 	test ! -d "$OUT/libexec" || cp -a "$OUT/libexec" "$clone/out/" || return 1
 	for name in vmlinuz vmlinux initrd.img; do
-		test ! -f "$OUT/kernel/$kernel/$name" || cp -a "$OUT/kernel/$kernel/$name" "$clone/out/" || return 1
+		test ! -f "$OUT/kernel/$kernel/$name" ||
+			cp -a "$OUT/kernel/$kernel/$name" "$clone/out/" || return 1
 	done
 	echo x >"$clone/home/data/a-file"
 }
@@ -31,27 +35,37 @@ no_path_of_cache()
 blob()
 {
 	local digest size
-	digest=$(sha256sum "$1") && digest=${digest%% *} && size=$(stat -c %s "$1") && mv "$1" "$clone/IMAGE/blobs/sha256/$digest" &&
+	digest=$(sha256sum "$1") && digest=${digest%% *} && size=$(stat -c %s "$1") &&
+		mv "$1" "$clone/IMAGE/blobs/sha256/$digest" &&
 		echo "\"digest\": \"sha256:$digest\", \"size\": $size"
 }
 
 make_images()
 {
-	local dir=$clone/DIR image=$clone/IMAGE id layer arch=amd64 config type=application/vnd.oci.image
+	local dir=$clone/DIR image=$clone/IMAGE id layer arch=amd64 config \
+		type=application/vnd.oci.image
 	test "$(uname -m)" = x86_64 || arch=arm64
-	cp -a "$rootfs" "$dir" && mkdir "$dir/www" && echo 'a page' >"$dir/www/index.html" || return 1
-	printf '#!/bin/sh\necho serving a page\ntrap exit TERM\nhttpd -f -h /www & wait\n' >"$dir/bin/nginx"
+	cp -a "$rootfs" "$dir" && mkdir "$dir/www" && echo 'a page' >"$dir/www/index.html" ||
+		return 1
+	printf '#!/bin/sh\necho serving a page\ntrap exit TERM\nhttpd -f -h /www & wait\n' \
+		>"$dir/bin/nginx"
 	# The server may not listen yet.
 	printf '#!/bin/sh\nuntil wget -q -O - "$2"; do sleep 0.1; done\n' >"$dir/bin/curl"
 	chmod 755 "$dir/bin/nginx" "$dir/bin/curl"
-	mke2fs -q -t ext4 -d "$dir" "$clone/image.ext4" 32M && mke2fs -q -t ext4 "$clone/disk.ext4" 4M && mke2fs -q -t ext4 "$clone/more.ext4" 4M || return 1
+	mke2fs -q -t ext4 -d "$dir" "$clone/image.ext4" 32M &&
+		mke2fs -q -t ext4 "$clone/disk.ext4" 4M &&
+		mke2fs -q -t ext4 "$clone/more.ext4" 4M || return 1
 
 	# The archive has the image's layer, and another configuration.
-	mkdir -p "$image/blobs/sha256" "$work/docker" && tar -C "$rootfs" --owner=0 --group=0 -cf "$work/docker/layer.tar" . && id=$(sha256sum "$work/docker/layer.tar") || return 1
+	mkdir -p "$image/blobs/sha256" "$work/docker" &&
+		tar -C "$rootfs" --owner=0 --group=0 -cf "$work/docker/layer.tar" . &&
+		id=$(sha256sum "$work/docker/layer.tar") || return 1
 	config='{"os": "linux", "architecture": "'$arch'", "config": {"Env": ["PATH=/bin", "GREETING=image"], "Cmd": ["echo", "started by the archive"]},
 		"rootfs": {"type": "layers", "diff_ids": ["sha256:'${id%% *}'"]}}'
-	echo "$config" >"$work/docker/config.json" && echo '[{"Config": "config.json", "RepoTags": ["app:latest"], "Layers": ["layer.tar"]}]' >"$work/docker/manifest.json" &&
-		tar -C "$work/docker" -cf "$clone/app.tar" . && layer=$(blob "$work/docker/layer.tar") &&
+	echo "$config" >"$work/docker/config.json" &&
+		echo '[{"Config": "config.json", "RepoTags": ["app:latest"], "Layers": ["layer.tar"]}]' >"$work/docker/manifest.json" &&
+		tar -C "$work/docker" -cf "$clone/app.tar" . &&
+		layer=$(blob "$work/docker/layer.tar") &&
 		echo "$config" >"$work/config" && config=$(blob "$work/config") || return 1
 	echo '{"schemaVersion": 2, "mediaType": "'$type.manifest.v1+json'", "config": {"mediaType": "'$type.config.v1+json'", '"$config"'},
 		"layers": [{"mediaType": "'$type.layer.v1.tar'", '"$layer"'}]}' >"$work/manifest"
@@ -78,11 +92,12 @@ make_images()
 hand_over()
 {
 	test "$(id -u)" = 0 || return 0
-	chmod o+x "$base" "$lane_files" "$work" && find "$clone" -path "$clone/out" -prune -o -exec chown -h 65534:65534 {} +
+	chmod o+x "$base" "$lane_files" "$work" &&
+		find "$clone" -path "$clone/out" -prune -o -exec chown -h 65534:65534 {} +
 }
 
-# run_line COMMAND TYPED: runs the command as the user, on a terminal if something is typed, which not
-# every machine lets a user open
+# run_line COMMAND TYPED: runs the command as the user, on a terminal if something is typed, which
+# not every machine lets a user open
 run_line()
 {
 	cd "$clone" || return 1
@@ -90,7 +105,9 @@ run_line()
 	if test -z "$2"; then
 		timeout -k 5 180 $here bash -c "$1" </dev/null
 	else
-		printf '%s\n' "$2" | SHELL=/bin/bash timeout -k 5 180 script -qec "$here bash -c ${1@Q}" /dev/null
+		printf '%s\n' "$2" |
+			SHELL=/bin/bash timeout -k 5 180 script -qec "$here bash -c ${1@Q}" \
+			/dev/null
 	fi
 }
 
@@ -99,10 +116,12 @@ documented()
 {
 	local command=$1 typed=$2 pattern
 	shift 2
-	(run_line "$command" "$typed") >"$work/printed" 2>&1 || { echo "failed with $?"; cat "$work/printed"; return 1; }
+	(run_line "$command" "$typed") >"$work/printed" 2>&1 ||
+		{ echo "failed with $?"; cat "$work/printed"; return 1; }
 	tr -d '\r' <"$work/printed" >"$work/lines"
 	for pattern; do
-		grep -qaE -e "$pattern" "$work/lines" || { echo "no line matches $pattern:"; cat "$work/lines"; return 1; }
+		grep -qaE -e "$pattern" "$work/lines" ||
+			{ echo "no line matches $pattern:"; cat "$work/lines"; return 1; }
 	done
 }
 
@@ -111,11 +130,13 @@ run_last()
 {
 	local ok=ok
 	test -z "$typed" || ok=ok_on_terminal
-	test -z "$command" || $ok "$command" documented "$command" "$typed" ${patterns[@]+"${patterns[@]}"}
+	test -z "$command" ||
+		$ok "$command" documented "$command" "$typed" ${patterns[@]+"${patterns[@]}"}
 	command='' typed='' patterns=()
 }
 
-if ok 'a copy of the products' copy_products && ok 'no path of the cache in it' no_path_of_cache && ok 'make images' make_images && ok 'another user' hand_over; then
+if ok 'a copy of the products' copy_products && ok 'no path of the cache in it' no_path_of_cache &&
+	ok 'make images' make_images && ok 'another user' hand_over; then
 	command='' typed=''
 	run_last
 	while IFS= read -r line; do

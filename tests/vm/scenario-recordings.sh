@@ -135,7 +135,8 @@ make_host()
 
 replay_recording()
 {
-	case $1 in *-06d-*) grow_volume || return 1 ;; *-07-*) plug_card || return 1 ;; *-08a-*) plug_cpu_and_memory || return 1 ;; esac
+	case $1 in *-06d-*) grow_volume || return 1 ;; *-07-*) plug_card ||
+		return 1 ;; *-08a-*) plug_cpu_and_memory || return 1 ;; esac
 	rm -rf "${share:?}"/*
 	prepare "$1" "$share" "$work/userland" || return 1
 	LSAN_OPTIONS=detect_leaks=0 timeout -k 5 150 "$BUILD/asan/tests/transcript/replay" \

@@ -20,7 +20,8 @@ look() { ctl exec card -- "$@"; }
 # update NAME MAC
 update()
 {
-	rpc UpdateInterface '{"interface":{"name":"'"$1"'","device":"'"$1"'","hwAddr":"'"$2"'","devicePath":"06",'"$addresses"',"mtu":1400}}'
+	rpc UpdateInterface \
+		'{"interface":{"name":"'"$1"'","device":"'"$1"'","hwAddr":"'"$2"'","devicePath":"06",'"$addresses"',"mtu":1400}}'
 }
 
 # state NAME: prints its addresses and routes without its name. The kernel reports the carrier up to

@@ -85,8 +85,10 @@ make_images()
 	done
 	# The page of a root in layers comes from the top one.
 	rm -f "$work/upper.ext4" "$work/top.erofs"
-	mkdir -p "$work/top/var/www/html" && echo "<p>$page of layers." >"$work/top/var/www/html/index.html" &&
-		make_image erofs "$work/top" "$work/top.erofs" && mke2fs -q -t ext4 "$work/upper.ext4" 64M
+	mkdir -p "$work/top/var/www/html" &&
+		echo "<p>$page of layers." >"$work/top/var/www/html/index.html" &&
+		make_image erofs "$work/top" "$work/top.erofs" &&
+		mke2fs -q -t ext4 "$work/upper.ext4" 64M
 }
 
 # The guest's image has the programs that make file systems, and the kernel's modules, none of which
@@ -116,7 +118,8 @@ disk()
 # look COMMAND: in the root of the guest
 look() { ctl exec --privileged main -- sh -c "cd /hostproc/1/root && $1"; }
 # state FILE: notes what a container must not leave: mounts, files of the agent, disks, cgroups,
-# processes; and, as FILE.amounts, what it may take temporarily: memory, and open files of init and agent
+# processes; and, as FILE.amounts, what it may take temporarily: memory, and open files of init and
+# agent
 # shellcheck disable=SC2016
 state()
 {
@@ -133,7 +136,8 @@ state()
 # The kernel may keep as much, far less than a leaked layer in memory takes.
 KEPT_KIB=16384
 baseline() { state "$work/before"; }
-as_before() { within 20 is_as_before >"$work/differences" || { tail -n 25 "$work/differences"; return 1; }; }
+as_before() { within 20 is_as_before >"$work/differences" ||
+	{ tail -n 25 "$work/differences"; return 1; }; }
 # File systems and programs keep caches that the kernel can free, but not at once. The files of an
 # earlier call may still be open when the state before is noted.
 is_as_before()
@@ -141,8 +145,11 @@ is_as_before()
 	local available shmem files available_now shmem_now files_now
 	state "$work/after" || return 1
 	cmp -s "$work/before" "$work/after" || { diff "$work/before" "$work/after"; return 1; }
-	read -r available shmem files <"$work/before.amounts" && read -r available_now shmem_now files_now <"$work/after.amounts" || return 1
-	test "$shmem_now" -le $((shmem + 512)) && test "$available_now" -ge $((available - KEPT_KIB)) && test "$files_now" -le "$files" ||
+	read -r available shmem files <"$work/before.amounts" &&
+		read -r available_now shmem_now files_now <"$work/after.amounts" || return 1
+	test "$shmem_now" -le $((shmem + 512)) &&
+		test "$available_now" -ge $((available - KEPT_KIB)) &&
+		test "$files_now" -le "$files" ||
 		{ echo "MemAvailable $available -> $available_now, Shmem $shmem -> $shmem_now, open files $files -> $files_now"; return 1; }
 }
 
@@ -153,10 +160,12 @@ execute()
 	jq -nc --arg id "$1" --arg exec "$2" --arg script "$3" '{container_id: $id, exec_id: $exec,
 		process: {Args: ["sh", "-c", $script], Env: ["PATH=/bin:/sbin:/usr/bin:/usr/sbin"], Cwd: "/", User: {}}}' >"$work/exec.json"
 	rpc ExecProcess "@$work/exec.json" >/dev/null || return 1
-	status=$(rpc WaitProcess '{"container_id":"'"$1"'","exec_id":"'"$2"'"}' | jq -r '.status // 0')
+	status=$(rpc WaitProcess '{"container_id":"'"$1"'","exec_id":"'"$2"'"}' |
+		jq -r '.status // 0')
 	test "$status" != 0 || return 0
 	for stream in Stdout Stderr; do
-		rpc Read$stream '{"container_id":"'"$1"'","exec_id":"'"$2"'","len":4096}' 2>/dev/null | jq -r '.data // ""' | base64 -d
+		rpc Read$stream '{"container_id":"'"$1"'","exec_id":"'"$2"'","len":4096}' \
+			2>/dev/null | jq -r '.data // ""' | base64 -d
 	done
 	echo "exit status $status"
 	return 1
@@ -175,10 +184,13 @@ serves()
 	test "$mode" = rw || for directory in "${in_memory[@]}"; do
 		EXTRA_MOUNTS=$EXTRA_MOUNTS',{"destination":"'$directory'","type":"tmpfs","source":"tmpfs"}'
 	done
-	spec "$id" "$root" nginx -g 'daemon off;' | jq -c --argjson capabilities "$capabilities" --argjson ro "$(test "$mode" = ro && echo true || echo false)" \
+	spec "$id" "$root" nginx -g 'daemon off;' |
+		jq -c --argjson capabilities "$capabilities" --argjson ro \
+		"$(test "$mode" = ro && echo true || echo false)" \
 		'.OCI.Root.Readonly = $ro | .OCI.Process.Capabilities = {Bounding: $capabilities, Effective: $capabilities, Permitted: $capabilities}' >"$work/create.json"
 	EXTRA_FIELDS='' EXTRA_MOUNTS=''
-	rpc CreateContainer "@$work/create.json" && rpc StartContainer '{"container_id":"'"$id"'"}' || return 1
+	rpc CreateContainer "@$work/create.json" &&
+		rpc StartContainer '{"container_id":"'"$id"'"}' || return 1
 	case $mode in
 	rw) writes='echo written >/srv/file && sync && test "$(cat /srv/file)" = written && mv /srv/file /srv/moved && rm /srv/moved' ;;
 	ro) writes='! echo written 2>/dev/null >/srv/file' ;;
@@ -195,7 +207,8 @@ serves()
 		ps -C nginx -o user= | sort -u | paste -s -d " " | grep -x "root www-data"
 		'"$writes" || return 1
 	rpc SignalProcess '{"container_id":"'"$id"'","exec_id":"'"$id"'","signal":15}' || return 1
-	rpc WaitProcess '{"container_id":"'"$id"'","exec_id":"'"$id"'"}' | jq -e '(.status // 0) == 0' || return 1
+	rpc WaitProcess '{"container_id":"'"$id"'","exec_id":"'"$id"'"}' |
+		jq -e '(.status // 0) == 0' || return 1
 	rpc RemoveContainer '{"container_id":"'"$id"'"}' && as_before
 }
 PAGE=
@@ -205,14 +218,16 @@ on_disk()
 {
 	local mode=rw root=$run/shared/containers/disk/rootfs
 	test "$3" != erofs || mode=ro
-	serves disk "$root" "$3" $mode '{"driver":"'"$1"'","source":"'"$2"'","fstype":"'"$3"'","mount_point":"'$root'"}'
+	serves disk "$root" "$3" $mode \
+		'{"driver":"'"$1"'","source":"'"$2"'","fstype":"'"$3"'","mount_point":"'$root'"}'
 }
 
 # on_share DRIVER TAG FSTYPE OPTIONS: the root is a directory of a share
 on_share()
 {
 	local at=$run/shared/containers/share
-	serves share $at/rootfs "$3" rw '{"driver":"'"$1"'","source":"'"$2"'","fstype":"'"$3"'","options":['"$4"'],"mount_point":"'$at'"}'
+	serves share $at/rootfs "$3" rw \
+		'{"driver":"'"$1"'","source":"'"$2"'","fstype":"'"$3"'","options":['"$4"'],"mount_point":"'$at'"}'
 }
 
 # layer SLOT FILE MOUNT_POINT: a disk as a layer with dm-verity
@@ -231,7 +246,8 @@ on_layers()
 		"$(layer 16 "$work/top.erofs" $root)" "$(layer 12 "$images/root.erofs" $root)"
 }
 
-# The Go runtime's way: each layer is a storage, and so is the overlay; the upper layer is in memory.
+# The Go runtime's way: each layer is a storage, and so is the overlay; the upper layer is in
+# memory.
 on_overlay()
 {
 	local root=$run/overlay/rootfs at=$run/virtual-volumes
@@ -247,7 +263,9 @@ with_volume()
 {
 	EXTRA_FIELDS=',"storages":['$1']'
 	EXTRA_MOUNTS=',{"destination":"/vol","type":"bind","source":"'$storages/vol'","options":["rbind"]}'
-	spec vol "$guest_rootfs" sh -c SCRIPT | jq -c --arg script "$3" --argjson process "$2" '.OCI.Process.Args[2] = $script | .OCI.Process *= $process' >"$work/create.json"
+	spec vol "$guest_rootfs" sh -c SCRIPT |
+		jq -c --arg script "$3" --argjson process "$2" \
+		'.OCI.Process.Args[2] = $script | .OCI.Process *= $process' >"$work/create.json"
 	EXTRA_FIELDS='' EXTRA_MOUNTS=''
 	rpc CreateContainer "@$work/create.json" && rpc StartContainer '{"container_id":"vol"}'
 }
@@ -255,8 +273,10 @@ with_volume()
 # volume_ended: the container has exited with 0
 volume_ended()
 {
-	rpc WaitProcess '{"container_id":"vol","exec_id":"vol"}' | jq -e '(.status // 0) == 0' && return 0
-	rpc ReadStderr '{"container_id":"vol","exec_id":"vol","len":4096}' 2>/dev/null | jq -r '.data // ""' | base64 -d
+	rpc WaitProcess '{"container_id":"vol","exec_id":"vol"}' | jq -e '(.status // 0) == 0' &&
+		return 0
+	rpc ReadStderr '{"container_id":"vol","exec_id":"vol","len":4096}' 2>/dev/null |
+		jq -r '.data // ""' | base64 -d
 	return 1
 }
 
@@ -272,19 +292,23 @@ format()
 		"grep ' /vol $fstype rw' /proc/mounts && mkdir -m 700 /vol/d && echo data >/vol/d/f && chmod 600 /vol/d/f" &&
 		volume_ended && rpc RemoveContainer '{"container_id":"vol"}' || return 1
 	# Another user, who belongs to the group
-	with_volume "$storage"',"fs_group":{"group_id":3000}}' '{"User":{"UID":1000,"GID":1000,"AdditionalGids":[3000]}}' \
+	with_volume "$storage"',"fs_group":{"group_id":3000}}' \
+		'{"User":{"UID":1000,"GID":1000,"AdditionalGids":[3000]}}' \
 		'test "$(cat /vol/d/f)" = data && echo more >>/vol/d/f && echo new >/vol/d/new && test "$(stat -c "%a %g" /vol/d /vol/d/f /vol/d/new | paste -s -d " ")" = "2770 3000 660 3000 644 3000" && exec sleep 3600; stat /vol/d /vol/d/* >&2; exit 1' || return 1
 	within 20 look "test -e .$storages/vol/d/new" || return 1
 	before=$(volume_bytes)
-	"$work/bin/qmp" "$vmdir/qmp.sock" '{"execute":"block_resize","arguments":{"device":"'"$id"'","size":536870912}}' &&
+	"$work/bin/qmp" "$vmdir/qmp.sock" \
+		'{"execute":"block_resize","arguments":{"device":"'"$id"'","size":536870912}}' &&
 		rpc ResizeVolume '{"volume_guest_path":"'$storages/vol'"}' || return 1
 	after=$(volume_bytes)
 	echo "$before bytes, then $after"
 	test "$after" -gt $((before + 180000000)) || return 1
-	rpc SignalProcess '{"container_id":"vol","exec_id":"vol","signal":9}' && rpc WaitProcess '{"container_id":"vol","exec_id":"vol"}' || return 1
+	rpc SignalProcess '{"container_id":"vol","exec_id":"vol","signal":9}' &&
+		rpc WaitProcess '{"container_id":"vol","exec_id":"vol"}' || return 1
 	rpc RemoveContainer '{"container_id":"vol"}' && as_before || return 1
 	case $fstype in
-	ext4) e2fsck -fn "$work/volume.ext4" && is $'data\nmore' debugfs -R 'cat /d/f' "$work/volume.ext4" ;;
+	ext4) e2fsck -fn "$work/volume.ext4" &&
+		is $'data\nmore' debugfs -R 'cat /d/f' "$work/volume.ext4" ;;
 	xfs) xfs_repair -n "$work/volume.xfs" ;;
 	btrfs) btrfs check "$work/volume.btrfs" ;;
 	esac
@@ -294,7 +318,8 @@ format()
 read_only()
 {
 	baseline || return 1
-	with_volume '{"driver":"blk","source":"'"$2"'","fstype":"'"$1"'","mount_point":"'$storages/vol'","fs_group":{"group_id":3000}}' '{}' \
+	with_volume \
+		'{"driver":"blk","source":"'"$2"'","fstype":"'"$1"'","mount_point":"'$storages/vol'","fs_group":{"group_id":3000}}' '{}' \
 		"grep ' /vol $1 ro' /proc/mounts && test \"\$(cat /vol/file)\" = text && test \"\$(stat -c %g /vol/file)\" = 0 && ! echo x 2>/dev/null >/vol/x" &&
 		volume_ended && rpc RemoveContainer '{"container_id":"vol"}' && as_before
 }
@@ -322,22 +347,27 @@ pci_disks()
 mmio_disks()
 {
 	local format
-	for format in ext4 xfs erofs; do disk $format "$images/root.$format" virtio-blk-device snapshot; done
+	for format in ext4 xfs erofs; do disk $format "$images/root.$format" virtio-blk-device \
+		snapshot; done
 }
 
 mkdir -p "$rootfs/hostproc"
 soak() { test "$SOAK" = 1 || test -n "${ALL_ROOTS-}"; }
 # Under emulation a program on virtio-fs may crash where the guest's memory held another one before
 # (tatamictl(1)): such a root comes first, is cached, and memory is plenty.
-if ok 'make the images' make_images && pci_disks >"$work/disks" && ok 'make an initrd with mkfs and modules' make_initrd &&
-	ok 'boot with disks and shares' boot main --initrd "$work/mkfs.img" --rootfs "$rootfs" --privileged --guest-proc /hostproc --memory 1024 \
-		--attach "virtio-fs:$work/shared" --attach "9p:$work/shared" --virtiofs-cache always \
+if ok 'make the images' make_images && pci_disks >"$work/disks" &&
+	ok 'make an initrd with mkfs and modules' make_initrd &&
+	ok 'boot with disks and shares' boot main --initrd "$work/mkfs.img" --rootfs "$rootfs" \
+	--privileged --guest-proc /hostproc --memory 1024 \
+		--attach "virtio-fs:$work/shared" --attach "9p:$work/shared" --virtiofs-cache \
+		always \
 		--qemu-arg -readconfig --qemu-arg "$work/disks"; then
 	ok 'nginx on virtio-fs' on_share virtio-fs share1 virtiofs ''
 	ok 'nginx on virtio-blk with ext4' on_disk blk 10 ext4
 	ok 'nginx on virtio-scsi with xfs' on_disk scsi 2:0 xfs
 	ok 'nginx on layers of erofs with dm-verity' on_layers
-	ok 'nginx on 9p' on_share 9p share2 9p '"trans=virtio,version=9p2000.L,cache=mmap","nodev","msize=8192"'
+	ok 'nginx on 9p' on_share 9p share2 9p \
+		'"trans=virtio,version=9p2000.L,cache=mmap","nodev","msize=8192"'
 	if soak; then
 		ok 'nginx on virtio-blk with xfs' on_disk blk 11 xfs
 		ok 'nginx on virtio-blk with erofs' on_disk blk 12 erofs
@@ -348,13 +378,16 @@ if ok 'make the images' make_images && pci_disks >"$work/disks" && ok 'make an i
 	ok 'ext4: made, given to a group, grown' format ext4 blk 1a vol-ext4
 	ok 'xfs: made, given to a group, grown' format xfs scsi 4:0 vol-xfs
 	# The module stays, with memory for compression that it frees after minutes.
-	KEPT_KIB=65536 ok 'btrfs, a module that is not loaded: made, given to a group, grown' format btrfs blk 1b vol-btrfs
+	KEPT_KIB=65536 ok 'btrfs, a module that is not loaded: made, given to a group, grown' \
+		format btrfs blk 1b vol-btrfs
 	ok 'erofs: read-only, whatever the group' read_only erofs 19
 	ok 'squashfs: read-only, whatever the group' read_only squashfs 18
 	ok 'stop leaves nothing' stop main
 fi
 
-if test -n "${images-}" && mmio_disks >"$work/disks" && ok 'boot microvm with disks' boot main --machine microvm --rootfs "$rootfs" --privileged --guest-proc /hostproc --memory 512 \
+if test -n "${images-}" && mmio_disks >"$work/disks" &&
+	ok 'boot microvm with disks' boot main --machine microvm --rootfs "$rootfs" --privileged \
+	--guest-proc /hostproc --memory 512 \
 	--qemu-arg -readconfig --qemu-arg "$work/disks"; then
 	ok 'nginx on virtio-mmio with erofs' on_disk mmioblk /dev/vdc erofs
 	if soak; then

@@ -121,7 +121,8 @@ reclaim()
 	local before
 	inside 'dd if=/dev/zero of=/ballast bs=1M count=32 2>/dev/null; sync; cat /ballast >/dev/null'
 	before=$(file_bytes)
-	rpc MemAgentMemcgSet '{"period_secs":"1","period_psi_percent_limit":100,"eviction_psi_percent_limit":100,"eviction_run_aging_count_min":"1"}' || return 1
+	rpc MemAgentMemcgSet \
+		'{"period_secs":"1","period_psi_percent_limit":100,"eviction_psi_percent_limit":100,"eviction_run_aging_count_min":"1"}' || return 1
 	test "$before" -gt $((24 << 20)) && within 60 file_below $((before / 2)) || return 1
 	echo "of the file $((before >> 10)) KiB were in memory, $(($(file_bytes) >> 10)) KiB are"
 	rpc MemAgentMemcgSet '{"disabled":true}' &&
@@ -142,7 +143,8 @@ pressure()
 		return 1
 	inside 'while test ! -e /enough; do cat /ballast >/dev/null; done' &
 	local reader=$!
-	rpc MemAgentMemcgSet '{"disabled":false,"period_secs":"1","period_psi_percent_limit":100,"eviction_psi_percent_limit":0}' || return 1
+	rpc MemAgentMemcgSet \
+		'{"disabled":false,"period_secs":"1","period_psi_percent_limit":100,"eviction_psi_percent_limit":0}' || return 1
 	within 60 was_stopped
 	inside ': >/enough'
 	wait $reader
@@ -162,7 +164,8 @@ compact()
 {
 	local before
 	before=$(compactions)
-	rpc MemAgentCompactSet '{"period_secs":"1","period_psi_percent_limit":100,"compact_psi_percent_limit":100,"compact_threshold":"0"}' || return 1
+	rpc MemAgentCompactSet \
+		'{"period_secs":"1","period_psi_percent_limit":100,"compact_psi_percent_limit":100,"compact_threshold":"0"}' || return 1
 	within 60 scanned_more_than "$before" || return 1
 	echo "scanned before: $before, after: $(compactions)"
 	rpc MemAgentCompactSet '{"disabled":true}'

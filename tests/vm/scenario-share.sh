@@ -10,7 +10,9 @@ plug_and_mount()
 		'{"execute":"device_add","arguments":{"driver":"virtio-blk-pci","id":"d1","drive":"n1","bus":"hotplug0"}}' || return 1
 	EXTRA_FIELDS=',"storages":[{"driver":"blk","source":"1e/00","fstype":"ext4","mount_point":"/run/kata-containers/sandbox/storage/plug"}]'
 	EXTRA_MOUNTS=',{"destination":"/plug","type":"bind","source":"/run/kata-containers/sandbox/storage/plug","options":["rbind"]}'
-	rpc CreateContainer "$(spec plug "$guest_rootfs" sh -c 'grep -q /plug.ext4 /proc/mounts; echo x >/plug/x && sync')" || return 1
+	rpc CreateContainer \
+		"$(spec plug "$guest_rootfs" sh -c \
+		'grep -q /plug.ext4 /proc/mounts; echo x >/plug/x && sync')" || return 1
 	EXTRA_FIELDS='' EXTRA_MOUNTS=''
 	rpc StartContainer '{"container_id":"plug"}' || return 1
 	rpc WaitProcess '{"container_id":"plug","exec_id":"plug"}' || return 1
@@ -25,8 +27,8 @@ missing_disk()
 	rpc CreateContainer "$(spec none "$guest_rootfs" true)"
 }
 
-# other_lives: the agent answers, and another container can be created and removed. The caller checks
-# that what hangs still does.
+# other_lives: the agent answers, and another container can be created and removed. The caller
+# checks that what hangs still does.
 other_lives()
 {
 	EXTRA_FIELDS=''
@@ -54,7 +56,8 @@ hang_virtiofs()
 	test -n "$pid" || { echo 'no virtiofsd found'; return 1; }
 	# shellcheck disable=SC2086
 	kill -STOP $pid
-	begin_hung '{"driver":"virtio-fs","source":"share4","fstype":"virtiofs","mount_point":"/run/kata-containers/shared/hung"}' \
+	begin_hung \
+		'{"driver":"virtio-fs","source":"share4","fstype":"virtiofs","mount_point":"/run/kata-containers/shared/hung"}' \
 		/run/kata-containers/shared/hung || return 1
 	other_lives || return 1
 	kill -0 $hung || { echo "it ended: $(cat "$work/hung")"; return 1; }
@@ -76,7 +79,8 @@ hang_9p()
 	"$work/bin/hangfs" "$work/mnt/sub" &
 	hangfs=$!
 	within 60 grep -q " $work/mnt/sub fuse" /proc/mounts
-	begin_hung '{"driver":"9p","source":"share5","fstype":"9p","options":["trans=virtio","version=9p2000.L"],"mount_point":"/run/kata-containers/shared/nine"}' \
+	begin_hung \
+		'{"driver":"9p","source":"share5","fstype":"9p","options":["trans=virtio","version=9p2000.L"],"mount_point":"/run/kata-containers/shared/nine"}' \
 		/run/kata-containers/shared/nine/sub || hang=1
 	test $hang = 0 && { other_lives || hang=1; }
 	test $hang = 0 && { kill -0 $hung || { echo "it ended: $(cat "$work/hung")"; hang=1; }; }
@@ -92,7 +96,9 @@ hang_9p()
 disk_rootfs()
 {
 	EXTRA_FIELDS=',"storages":[{"driver":"blk","source":"0e","fstype":"ext4","mount_point":"/run/kata-containers/shared/containers/disk/rootfs"}]'
-	rpc CreateContainer "$(spec disk /run/kata-containers/shared/containers/disk/rootfs grep -q ' / ext4 ' /proc/mounts)" || return 1
+	rpc CreateContainer \
+		"$(spec disk /run/kata-containers/shared/containers/disk/rootfs grep -q ' / ext4 ' \
+		/proc/mounts)" || return 1
 	EXTRA_FIELDS=''
 	rpc StartContainer '{"container_id":"disk"}' || return 1
 	rpc WaitProcess '{"container_id":"disk","exec_id":"disk"}' | tee /dev/stderr |
@@ -142,6 +148,7 @@ if ok 'boot with a rootfs and volumes on virtio-fs, disks and more shares' boot 
 fi
 if test "$SOAK" = 1; then
 	ok 'run with a virtio-blk rootfs and a 9p volume' is $'ext4\nfrom-the-host' \
-		ctl run $(vm_options) --writable --rootfs "$work/rootfs.ext4" -v "$work/vol:/data:ro" -- sh \
+		ctl run $(vm_options) --writable --rootfs "$work/rootfs.ext4" -v \
+		"$work/vol:/data:ro" -- sh \
 		-c "grep ' / ' /proc/mounts | cut -d' ' -f3; cat /data/file"
 fi

@@ -100,8 +100,10 @@ answers()
 in_guest()
 {
 	local id=x$RANDOM$RANDOM part
-	ask ExecProcess "{\"container_id\":\"box\",\"exec_id\":\"$id\",\"process\":{\"Args\":[\"sh\",\"-c\",\"$1\"],\"Env\":[\"PATH=/bin\"],\"Cwd\":\"/\",\"User\":{}}}" >/dev/null || return 1
-	while part=$(ask ReadStdout "{\"container_id\":\"box\",\"exec_id\":\"$id\",\"len\":4096}") && test "$part" != '{"data":""}'; do
+	ask ExecProcess \
+		"{\"container_id\":\"box\",\"exec_id\":\"$id\",\"process\":{\"Args\":[\"sh\",\"-c\",\"$1\"],\"Env\":[\"PATH=/bin\"],\"Cwd\":\"/\",\"User\":{}}}" >/dev/null || return 1
+	while part=$(ask ReadStdout "{\"container_id\":\"box\",\"exec_id\":\"$id\",\"len\":4096}") \
+		&& test "$part" != '{"data":""}'; do
 		part=${part#*:\"}
 		base64 -d <<<"${part%\"*}"
 	done
@@ -153,7 +155,8 @@ restored()
 	in_guest 'head -c 16 /dev/urandom | md5sum' >"$snap/$1.random" || return 1
 	ask SetGuestDateTime "{\"Sec\":$(date +%s),\"Usec\":0}" &&
 		ask ReseedRandomDev "{\"data\":\"$(head -c 64 /dev/urandom | base64 -w 0)\"}" &&
-		ask UpdateInterface "{\"interface\":{\"device\":\"eth0\",\"name\":\"eth0\",\"hwAddr\":\"02:00:00:00:00:01\",\"mtu\":1400,\"type\":\"veth\",
+		ask UpdateInterface \
+		"{\"interface\":{\"device\":\"eth0\",\"name\":\"eth0\",\"hwAddr\":\"02:00:00:00:00:01\",\"mtu\":1400,\"type\":\"veth\",
 			\"IPAddresses\":[{\"family\":\"v4\",\"address\":\"10.0.2.15\",\"mask\":\"24\"},{\"family\":\"v4\",\"address\":\"$2\",\"mask\":\"24\"}]}}"
 }
 

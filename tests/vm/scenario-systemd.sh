@@ -21,12 +21,15 @@ make_image_of_debian()
 			--output "$work/$file"
 }
 
-# boot_systemd NAME: boots the disk with systemd; the container's first process obeys privileged(), and
+# boot_systemd NAME: boots the disk with systemd; the container's first process obeys privileged(),
+# and
 # SIGTERM, for which systemd waits 90 s before it powers off.
 boot_systemd()
 {
-	boot_options="$(disk_options) --root-image $work/systemd.img" boot "$1" --append "$kata_parameters" \
-		--rootfs "$rootfs" --privileged --guest-proc /hostproc -- sh -c "trap exit TERM; $obeys"
+	boot_options="$(disk_options) --root-image $work/systemd.img" boot "$1" --append \
+		"$kata_parameters" \
+		--rootfs "$rootfs" --privileged --guest-proc /hostproc -- sh -c \
+		"trap exit TERM; $obeys"
 }
 
 processes()
@@ -35,8 +38,8 @@ processes()
 		'cat /hostproc/1/comm; cat /hostproc/[0-9]*/comm | grep -x kata-agent | uniq'
 }
 
-# powers_off COMMAND...: the VM powers itself off after the command. Its monitor is stopped meanwhile,
-# because it would end the VM itself.
+# powers_off COMMAND...: the VM powers itself off after the command. Its monitor is stopped
+# meanwhile, because it would end the VM itself.
 powers_off()
 {
 	local monitor status
@@ -64,7 +67,8 @@ own_container()
 {
 	ctl run $(disk_options) --root-image "$work/debian.img" --verbose \
 		--rootfs "$rootfs" --privileged --guest-proc /tmp -- \
-		sh -c 'readlink /tmp/1/exe; . /tmp/1/root/etc/os-release; echo $ID' >"$work/debian.txt" ||
+		sh -c 'readlink /tmp/1/exe; . /tmp/1/root/etc/os-release; echo $ID' \
+		>"$work/debian.txt" ||
 		return 1
 	cat "$work/debian.txt"
 	test "$(cat "$work/debian.txt")" = $'/usr/bin/kata-agent\ndebian'

@@ -22,13 +22,15 @@ publish()
 share_of()
 {
 	case $1 in
-	virtio-fs) echo '{"driver":"virtio-fs","source":"share1","fstype":"virtiofs","mount_point":"/run/kata-containers/shared/virtio-fs"}' ;;
+	virtio-fs) echo \
+		'{"driver":"virtio-fs","source":"share1","fstype":"virtiofs","mount_point":"/run/kata-containers/shared/virtio-fs"}' ;;
 	9p) echo '{"driver":"9p","source":"share2","fstype":"9p","options":["trans=virtio","version=9p2000.L"],"mount_point":"/run/kata-containers/shared/9p"}' ;;
 	esac
 }
 
 # watchable SHARE: the directory of the mount points; the Rust runtime has its own
-watchable() { case $1 in 9p) echo $containers/passthrough/watchable ;; *) echo $containers/watchable ;; esac; }
+watchable() { case $1 in 9p) echo $containers/passthrough/watchable ;; *) echo \
+	$containers/watchable ;; esac; }
 
 # with_volume ID SHARE VOLUME COMMAND...: starts a container with the volume at /cfg, and the
 # directory "out" of the share at /out
@@ -37,7 +39,8 @@ with_volume()
 	local id=$1 share=$2 volume=$3 at=/run/kata-containers/shared/$2 point
 	point=$(watchable "$2")/$1-cfg
 	shift 3
-	EXTRA_FIELDS=',"storages":['$(share_of "$share")',{"driver":"watchable-bind","source":"'$at/$volume'","fstype":"bind",
+	EXTRA_FIELDS=',"storages":['$(share_of \
+		"$share")',{"driver":"watchable-bind","source":"'$at/$volume'","fstype":"bind",
 		"options":["rbind","rprivate","ro"],"mount_point":"'$point'"}]'
 	EXTRA_MOUNTS=',{"destination":"/cfg","type":"bind","source":"'$point'","options":["rbind","rprivate","ro"]},
 		{"destination":"/out","type":"bind","source":"'$at/out'","options":["rbind"]}'
@@ -66,7 +69,8 @@ followed()
 	begin=${EPOCHREALTIME/./}
 	publish "$volume" 41 || return 1
 	within 20 grep -qx 'version 41' "$log" || { tail "$log"; return 1; }
-	echo "$1: an update was seen after $(((${EPOCHREALTIME/./} - begin) / 1000)) ms" >>"$work/measured"
+	echo "$1: an update was seen after $(((${EPOCHREALTIME/./} - begin) / 1000)) ms" \
+		>>"$work/measured"
 	within 20 sh -c 'tail -n 1 "$1" | grep -qx deleted' sh "$log" || { tail "$log"; return 1; }
 	grep -qx 'moved ..data' "$log" || { cat "$log"; return 1; }
 	! grep fault "$log"
@@ -76,12 +80,18 @@ followed()
 keys_change()
 {
 	local dir=$work/$1/cfg
-	echo "version 42" >"$dir/..v41/new" && chmod 0640 "$dir/..v41/new" && ln -s ..data/new "$dir/new" && rm "$dir/c" "$dir/..v41/c" || return 1
+	echo "version 42" >"$dir/..v41/new" && chmod 0640 "$dir/..v41/new" &&
+		ln -s ..data/new "$dir/new" && rm "$dir/c" "$dir/..v41/c" || return 1
 	within 10 is $'..data ..v41 a b new\n640' in_guest "$1" || { in_guest "$1"; return 1; }
 }
-in_guest() { ctl exec --privileged watch -- sh -c "cd /hostproc/1/root$(watchable "$1")/probe-$1-cfg && echo \$(ls -A) && stat -L -c %a new" 2>&1; }
+in_guest() \
+	{ ctl exec --privileged watch -- sh -c \
+	"cd /hostproc/1/root$(watchable "$1")/probe-$1-cfg && echo \$(ls -A) && stat -L -c %a new" \
+	2>&1; }
 
-follower() { ctl exec watch -- sh -c 'for d in /hostproc/[0-9]*; do test "$(cat $d/comm 2>/dev/null)" != kata-follow || echo ${d##*/}; done'; }
+follower() \
+	{ ctl exec watch -- sh -c \
+	'for d in /hostproc/[0-9]*; do test "$(cat $d/comm 2>/dev/null)" != kata-follow || echo ${d##*/}; done'; }
 followers() { follower | wc -l; }
 
 # The context switches and the time of the workers in 20 idle seconds
@@ -106,13 +116,20 @@ large()
 	mkdir -p "$dir/many" "$dir/one" || return 1
 	(cd "$dir/many" && seq 10000 | xargs touch && echo text >10000) || return 1
 	truncate -s 100M "$dir/one/large" && echo end >>"$dir/one/large" || return 1
-	with_volume many "$1" large/many sh -c 'while :; do echo $(ls /cfg | wc -l) $(cat /cfg/10000) >/out/many; sleep 1; done' || return 1
+	with_volume many "$1" large/many sh -c \
+		'while :; do echo $(ls /cfg | wc -l) $(cat /cfg/10000) >/out/many; sleep 1; done' ||
+		return 1
 	echo "$1: a container with 10,000 files was started in $(((${EPOCHREALTIME/./} - begin) / 1000)) ms" >>"$work/measured"
-	with_volume one "$1" large/one sh -c 'while :; do tail -c 8 /cfg/large >/out/one; sleep 1; done' || return 1
-	has_event volume-not-copied "$work/console-watch" "source=/run/kata-containers/shared/$1/large/one" || return 1
-	within 20 grep -qx '10000 text' "$work/$1/out/many" && within 20 grep -qx 'end' "$work/$1/out/one" || return 1
-	echo changed >"$dir/many/10000" && rm "$dir/many/1" && echo last >>"$dir/one/large" || return 1
-	within 120 grep -qx '9999 changed' "$work/$1/out/many" || { cat "$work/$1/out/many"; return 1; }
+	with_volume one "$1" large/one sh -c \
+		'while :; do tail -c 8 /cfg/large >/out/one; sleep 1; done' || return 1
+	has_event volume-not-copied "$work/console-watch" \
+		"source=/run/kata-containers/shared/$1/large/one" || return 1
+	within 20 grep -qx '10000 text' "$work/$1/out/many" &&
+		within 20 grep -qx 'end' "$work/$1/out/one" || return 1
+	echo changed >"$dir/many/10000" && rm "$dir/many/1" && echo last >>"$dir/one/large" ||
+		return 1
+	within 120 grep -qx '9999 changed' "$work/$1/out/many" ||
+		{ cat "$work/$1/out/many"; return 1; }
 	within 20 grep -qx 'last' "$work/$1/out/one" || { cat "$work/$1/out/one"; return 1; }
 	remove many && remove one
 }
@@ -122,13 +139,15 @@ hangs()
 {
 	local pid
 	publish "$work/virtio-fs/stuck" 1 && publish "$work/9p/alive" 1 || return 1
-	with_volume stuck virtio-fs stuck sleep 3600 && with_volume alive 9p alive /watch-probe /cfg /out/alive || return 1
+	with_volume stuck virtio-fs stuck sleep 3600 &&
+		with_volume alive 9p alive /watch-probe /cfg /out/alive || return 1
 	pid=$(pgrep -f "shared-dir=$work/virtio-fs" | tr '\n' ' ')
 	# shellcheck disable=SC2086
 	kill -STOP $pid
 	sleep 3
 	publish "$work/9p/alive" 2
-	within 20 grep -qx 'version 2' "$work/9p/out/alive" && LIMIT=10 rpc Check '{}' >/dev/null && LIMIT=60 remove stuck && remove alive
+	within 20 grep -qx 'version 2' "$work/9p/out/alive" && LIMIT=10 rpc Check '{}' >/dev/null &&
+		LIMIT=60 remove stuck && remove alive
 	local result=$?
 	# shellcheck disable=SC2086
 	kill -CONT $pid
@@ -136,12 +155,15 @@ hangs()
 }
 
 # A volume on a tmpfs of the guest, as without a shared file system: bound, and nothing follows it.
-copy_link() { rpc CopyFile '{"path":"'"$containers/local/$1"'","file_mode":41471,"dir_mode":493,"file_size":0,"data":"'"$(printf %s "$2" | base64 -w0)"'"}'; }
+copy_link() \
+	{ rpc CopyFile \
+	'{"path":"'"$containers/local/$1"'","file_mode":41471,"dir_mode":493,"file_size":0,"data":"'"$(printf %s "$2" | base64 -w0)"'"}'; }
 copy_version()
 {
 	local key
 	for key in a b c; do
-		rpc CopyFile '{"path":"'"$containers/local/..v$1/$key"'","file_mode":33188,"dir_mode":493,"file_size":10,"data":"'"$(printf 'version %s\n' "$1" | base64 -w0)"'"}' || return 1
+		rpc CopyFile \
+			'{"path":"'"$containers/local/..v$1/$key"'","file_mode":33188,"dir_mode":493,"file_size":10,"data":"'"$(printf 'version %s\n' "$1" | base64 -w0)"'"}' || return 1
 	done
 	copy_link ..data "..v$1"
 }
@@ -149,25 +171,31 @@ on_tmpfs()
 {
 	local begin
 	copy_version 1 && copy_link a ..data/a || return 1
-	EXTRA_FIELDS=',"storages":['$(share_of virtio-fs)',{"driver":"watchable-bind","source":"'$containers/local'","fstype":"bind",
+	EXTRA_FIELDS=',"storages":['$(share_of \
+		virtio-fs)',{"driver":"watchable-bind","source":"'$containers/local'","fstype":"bind",
 		"options":["rbind","rprivate","ro"],"mount_point":"'$containers/watchable/local-cfg'"}]'
 	EXTRA_MOUNTS=',{"destination":"/cfg","type":"bind","source":"'$containers/watchable/local-cfg'","options":["rbind","rprivate","ro"]},
 		{"destination":"/out","type":"bind","source":"/run/kata-containers/shared/virtio-fs/out","options":["rbind"]}'
-	rpc CreateContainer "$(spec local "$guest_rootfs" /watch-probe /cfg /out/local)" && rpc StartContainer '{"container_id":"local"}' || return 1
+	rpc CreateContainer "$(spec local "$guest_rootfs" /watch-probe /cfg /out/local)" &&
+		rpc StartContainer '{"container_id":"local"}' || return 1
 	within 20 grep -qx 'version 1' "$work/virtio-fs/out/local" && copy_version 2 || return 1
 	begin=${EPOCHREALTIME/./}
-	within 2 grep -qx 'version 2' "$work/virtio-fs/out/local" && grep -qx 'moved ..data' "$work/virtio-fs/out/local" || return 1
+	within 2 grep -qx 'version 2' "$work/virtio-fs/out/local" &&
+		grep -qx 'moved ..data' "$work/virtio-fs/out/local" || return 1
 	echo "tmpfs: an update was seen at most $(((${EPOCHREALTIME/./} - begin) / 1000)) ms later" >>"$work/measured"
-	! grep fault "$work/virtio-fs/out/local" && test "$(followers)" = 0 && remove local || return 1
+	! grep fault "$work/virtio-fs/out/local" && test "$(followers)" = 0 && remove local ||
+		return 1
 	EXTRA_MOUNTS=$EXTRA_MOUNTS',{"destination":"/hostproc","type":"bind","source":"/proc","options":["rbind","ro"]}'
-	rpc CreateContainer "$(spec local "$guest_rootfs" sh /idle.sh)" && rpc StartContainer '{"container_id":"local"}' || return 1
+	rpc CreateContainer "$(spec local "$guest_rootfs" sh /idle.sh)" &&
+		rpc StartContainer '{"container_id":"local"}' || return 1
 	EXTRA_FIELDS='' EXTRA_MOUNTS=''
 }
 
 # Init and agent sleep while a container with such a volume does.
 sleeps()
 {
-	within 40 grep -q . "$work/virtio-fs/out/idle" && is 'wake-ups 0' cat "$work/virtio-fs/out/idle"
+	within 40 grep -q . "$work/virtio-fs/out/idle" &&
+		is 'wake-ups 0' cat "$work/virtio-fs/out/idle"
 }
 measure_idle()
 {
@@ -190,15 +218,17 @@ guest_mounts() { ctl exec watch -- cat /hostproc/1/mounts; }
 nothing_left()
 {
 	within 10 is 0 followers || return 1
-	test "$(guest_mounts)" = "$mounts_before" || { guest_mounts | diff - <(echo "$mounts_before"); return 1; }
-	ctl exec --privileged watch -- sh -c "cd /hostproc/1/root$containers && ! ls -d watchable/* && ! ls -d passthrough"
+	test "$(guest_mounts)" = "$mounts_before" ||
+		{ guest_mounts | diff - <(echo "$mounts_before"); return 1; }
+	ctl exec --privileged watch -- sh -c \
+		"cd /hostproc/1/root$containers && ! ls -d watchable/* && ! ls -d passthrough"
 }
 
 # The other kernel may have run in this lane before.
 rm -rf "$work/virtio-fs" "$work/9p"
 mkdir -p "$work/virtio-fs/out" "$work/9p/out" "$rootfs/hostproc"
-# measured NAME COMMAND...: a test that waits to see what an idle guest does. That is the same with each
-# kernel: if there are two, ours is the one.
+# measured NAME COMMAND...: a test that waits to see what an idle guest does. That is the same with
+# each kernel: if there are two, ours is the one.
 measured()
 {
 	if test "$kernel" = distro && test -f "$OUT/kernel/ours/vmlinuz"; then
@@ -211,7 +241,8 @@ measured()
 cp "$work/bin/watch-probe" "$rootfs/watch-probe"
 measure_idle >"$rootfs/idle.sh"
 : >"$work/measured"
-if ok 'boot with two shares' boot watch --rootfs "$rootfs" --memory 1024 --attach "virtio-fs:$work/virtio-fs" --attach "9p:$work/9p" \
+if ok 'boot with two shares' boot watch --rootfs "$rootfs" --memory 1024 --attach \
+	"virtio-fs:$work/virtio-fs" --attach "9p:$work/9p" \
 	--privileged --guest-proc /hostproc; then
 	mounts_before=$(guest_mounts)
 	ok 'on virtio-fs: updates are seen whole, and reported' followed virtio-fs
