@@ -27,6 +27,9 @@
 
 /* Size of a read if the number of readable bytes is unknown. */
 #define READ_GUESS 4096
+/* A request for at most this much is read without asking first how much there is. The reply has
+ * room for it then, of which only what is read is touched. */
+#define READ_AT_ONCE (64u << 10)
 
 static enum stdio_outcome output_read_now(struct output *o, struct stdio_read *r,
 					  struct error *err);
@@ -94,8 +97,8 @@ output_read(struct output *o, struct stdio_read *r, struct error *err)
 	return STDIO_WAITS;
 }
 
-/* Returns the number of readable bytes; 0 with *at_end set at the end of the stream. Needed
- * before the read, to allocate the reply. */
+/* Returns the number of readable bytes; 0 with *at_end set at the end of the stream. Needed before
+ * a large read, to allocate the reply. */
 static size_t
 output_available(const struct output *o, bool *at_end)
 {
@@ -122,8 +125,8 @@ output_available(const struct output *o, bool *at_end)
 static enum stdio_outcome
 output_read_now(struct output *o, struct stdio_read *r, struct error *err)
 {
-	bool at_end;
-	size_t n = output_available(o, &at_end);
+	bool at_end = false;
+	size_t n = r->max <= READ_AT_ONCE ? r->max : output_available(o, &at_end);
 	ssize_t got;
 
 	r->len = 0;

@@ -148,9 +148,10 @@ poll(struct pollfd *fds, nfds_t n, int timeout)
 	return (int)syscall(SYS_ppoll, fds, n, timeout < 0 ? NULL : &time, NULL, 0);
 }
 
+/* The read is large enough to ask first how much there is. */
 Test(output, data_written_during_the_end_check)
 {
-	struct reader a = reader_of(100, 'a');
+	struct reader a = reader_of(1 << 20, 'a');
 	struct error err = ERROR_INIT;
 
 	last_words = "last";
