@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lib/deadline.h"
 #include "tests/oci/oci.h"
@@ -65,6 +66,14 @@ oci_needs_vm(struct oci *t)
 	if (!t->is_vm)
 		t->skip = "needs the VM";
 	return !t->is_vm;
+}
+
+bool
+oci_needs_root(struct oci *t)
+{
+	if (geteuid() != 0)
+		t->skip = "the files of a user's share belong to that user";
+	return geteuid() != 0;
 }
 
 static const char *

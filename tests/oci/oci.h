@@ -76,6 +76,10 @@ struct oci {
  * features that this machine may lack. */
 bool oci_needs_vm(struct oci *t);
 
+/* The same if this program is not root: all files of its shares then belong to its user, in the
+ * guest as well, including those that the agent has made. */
+bool oci_needs_root(struct oci *t);
+
 /* ---- specs (spec.c): live until the case ends; the program exits if out of memory ---- */
 
 /* Returns a spec in the form that containerd sends for a plain container that runs args, without

@@ -598,6 +598,9 @@ traced_hooks(struct oci *t, bool has_userns)
 					     "poststart" };
 	char out[OCI_OUT], *text, *mnt;
 
+	/* The hooks have no capability to write to files of another user. */
+	if (oci_needs_root(t))
+		return;
 	start_tracer(t);
 	for (int i = 0; i < 4; i++) {
 		/* A new name each time: the guest may cache files that the host removes. */

@@ -84,15 +84,16 @@ hostile_passwd(struct oci *t)
 	} rows[] = {
 		{ "fifo", "", "/etc/passwd is not a regular file" },
 		{ "huge", "", "the first MiB of /etc/passwd" },
-		{ "device", "", "/etc/passwd is not a regular file" },
 		{ "link", "/dev/zero", "/etc/passwd" },
 		{ "link", "../../../../../../../../etc/passwd", "/etc/passwd" },
 		{ "link", "passwd", "/etc/passwd" },
 		{ "directory", "", "/etc/passwd is not a regular file" },
+		/* The last one, which only root can make. */
+		{ "device", "", "/etc/passwd is not a regular file" },
 	};
 	const char *path = oci_str(t, "%s/etc/passwd", oci_rootfs(t));
 
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(rows) - (geteuid() != 0); i++) {
 		Grpc__Spec *spec = oci_sh(t, "echo $HOME");
 		const char *kind = rows[i].kind;
 		bool made = true;
@@ -201,6 +202,8 @@ cwd(struct oci *t)
 {
 	Grpc__Spec *spec;
 
+	if (oci_needs_root(t))
+		return;
 	(void)oci_rootfs(t);
 	oci_dir(t, "there", 0755);
 	oci_link(t, "link", "/there");

@@ -300,10 +300,14 @@ iptables_into()
 }
 
 # initrd_with TREE FILE: this kernel's initrd followed by a second archive with the tree
-initrd_with()
+initrd_with() { initrd_join "$OUT/kernel/$kernel/initrd.img" "$1" "$2"; }
+
+# initrd_join INITRD TREE FILE: an initrd followed by a second archive with the tree, whose files
+# replace those of the first. Unpacking the first would need root, for its device nodes.
+initrd_join()
 {
-	(cd "$1" && find . -mindepth 1 | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$2.cpio" &&
-		cat "$OUT/kernel/$kernel/initrd.img" "$2.cpio" >"$2"
+	(cd "$2" && find . -mindepth 1 | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$3.cpio" &&
+		cat "$1" "$3.cpio" >"$3"
 }
 
 # verity_append FILE: appends the tree of hashes to an image; its root is in FILE.hash, its place in

@@ -80,8 +80,6 @@ make_guest()
 	fi
 	"$OUT/tatami-initrd" --quiet -o "$work/base.img" --init "$OUT/tatami" \
 		${modules[@]+"${modules[@]}"} || return 1
-	zcat "$work/base.img" | (cd "$tree" && cpio -idu --quiet --no-absolute-filenames) ||
-		return 1
 	if test -n "$release"; then
 		for file in modules.dep modules.builtin kernel/drivers/block/loop.ko; do
 			mkdir -p "$(dirname "$tree/lib/modules/$release/$file")" &&
@@ -90,11 +88,10 @@ make_guest()
 		done
 	fi
 	iptables_into "$tree" && cp -a "$rootfs/bin/." "$tree/bin/" &&
-		mv "$tree/init" "$tree/kata-agent" && guest_init "$tree" &&
+		ln -s /usr/bin/kata-agent "$tree/kata-agent" && guest_init "$tree" &&
 		printf '#!/bin/sh\necho ran >/run/hook\n' >"$tree/hooks/prestart/hook" &&
 		chmod 755 "$tree/hooks/prestart/hook" &&
-		(cd "$tree" && find . | cpio -o -H newc -R 0:0 --quiet | gzip -1) \
-		>"$work/recordings.img"
+		initrd_join "$work/base.img" "$tree" "$work/recordings.img"
 }
 
 # The network card makes room for the disks.

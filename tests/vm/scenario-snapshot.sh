@@ -20,10 +20,7 @@ make_initrd()
 	fi
 	mkdir -p "$tree/bin" && "$OUT/tatami-initrd" --quiet -o "$snap/base.img" \
 		--init "$OUT/tatami" ${modules[@]+"${modules[@]}"} || return 1
-	zcat "$snap/base.img" | (cd "$tree" && cpio -id --quiet --no-absolute-filenames) || return 1
-	mkdir -p "$tree/sbin" && rm -f "$tree/sbin/init" && cp "$OUT/tatami" "$tree/sbin/init" &&
-		cp "$rootfs/bin/busybox" "$tree/bin/busybox" || return 1
-	rm -f "$tree/init"
+	cp "$rootfs/bin/busybox" "$tree/bin/busybox" || return 1
 	cat >"$tree/init" <<-'END'
 	#!/bin/busybox sh
 	export PATH=/bin
@@ -36,7 +33,7 @@ make_initrd()
 	exec /sbin/init
 	END
 	chmod 755 "$tree/init"
-	(cd "$tree" && find . | cpio -o -H newc --quiet | gzip -1) >"$snap/initrd.img"
+	initrd_join "$snap/base.img" "$tree" "$snap/initrd.img" || return 1
 	mke2fs -q -t ext4 -d "$rootfs" "$snap/root.ext4" 32M
 }
 

@@ -140,15 +140,18 @@ yank_shares()
 	# shellcheck disable=SC2016
 	with stopped "$(virtio_fs share1)" "$writes" &&
 		with killed "$(virtio_fs share2)" "$writes" &&
-		with idle "$(virtio_fs share2)" 'sleep 1000' &&
+		with idle "$(virtio_fs share2)" 'sleep 1000' || return 1
+	if test -n "$hung"; then
 		with hung "$(nine_p share3)" \
-		'while echo x >/vol/n && ls /vol/sub >/dev/null; do :; done; exit 7' || return 1
-	"$work/bin/hangfs" "$work/hung/sub" &
-	hangfs=$!
+			'while echo x >/vol/n && ls /vol/sub >/dev/null; do :; done; exit 7' ||
+			return 1
+		"$work/bin/hangfs" "$work/hung/sub" &
+		hangfs=$!
+	fi
 	pids=$(pids_of killed)
 	# shellcheck disable=SC2086
 	kill -KILL $pids && kill -STOP $(pids_of stopped) || return 1
-	for id in stopped killed hung; do within 60 stalls $id || return 1; done
+	for id in stopped killed $hung; do within 60 stalls $id || return 1; done
 }
 
 # refused TEXT COMMAND...: the command fails with this text; to run several at a time
@@ -171,8 +174,10 @@ calls_fail()
 			'{"volume_guest_path":"'$storages/$id'","size":33554432}'
 		begin "create-$id" 'DEADLINE_EXCEEDED' create_on "$id" "$storages/$id/n"
 	done
-	begin stats-hung "failed to stat volume $storages/hung/sub: timed out" stats hung/sub
-	begin create-hung 'DEADLINE_EXCEEDED' create_on hung "$storages/hung/sub/x"
+	for id in $hung; do
+		begin stats-hung "failed to stat volume $storages/hung/sub: timed out" stats hung/sub
+		begin create-hung 'DEADLINE_EXCEEDED' create_on hung "$storages/hung/sub/x"
+	done
 	test "$SOAK" = 0 ||
 		begin unlimited \
 		"failed to mount storage $storages/again (driver bind): timed out after 120000 ms" \
@@ -194,9 +199,9 @@ create_unlimited()
 removed_all()
 {
 	local id pid pids=() result=0
-	for id in stopped killed idle hung; do remove $id & pids+=($!); done
+	for id in stopped killed idle $hung; do remove $id & pids+=($!); done
 	for pid in "${pids[@]}"; do wait "$pid" || result=1; done
-	for id in stopped killed hung; do
+	for id in stopped killed $hung; do
 		has_event process-left "$vmdir/console.log" "container-id=$id" ||
 			{ echo "no event for $id"; result=1; }
 	done
@@ -214,9 +219,11 @@ answer_again()
 {
 	# shellcheck disable=SC2046
 	kill -CONT $(pids_of stopped)
-	kill -KILL $hangfs
-	wait $hangfs 2>/dev/null
-	umount -l "$work/hung/sub" 2>/dev/null
+	if test -n "$hung"; then
+		kill -KILL $hangfs
+		wait $hangfs 2>/dev/null
+		umount -l "$work/hung/sub" 2>/dev/null
+	fi
 	within 60 as_before_but_killed
 }
 count() { sed -n "s/^$1 //p" "$work/$2"; }
@@ -237,6 +244,11 @@ cgroup_taken() \
 
 mkdir -p "$work/stopped" "$work/killed" "$work/hung/sub" "$rootfs/hostproc"
 begun=()
+hung=hung
+if test "$(id -u)" != 0; then
+	hung=''
+	skip 'a 9p share of which a directory hangs on the host' 'a mount of FUSE is for root only'
+fi
 rm -f "$work/enough" "$work/missed" "$work/checked"
 # shellcheck disable=SC2154
 if ok 'boot with shares and ports for disks' boot yank --rootfs "$rootfs" --privileged \
