@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "init/children.h"
+#include "init/forget.h"
 #include "init/kill_orphans.h"
 #include "lib/cleanup.h"
 #include "lib/crash.h"
@@ -94,6 +95,7 @@ supervise_run(const struct supervise_spec *spec, struct supervise_result *result
 		spec->started(spec->data);
 	/* The boot has used more of the stack than what follows. */
 	stack_release();
+	forget_messages();
 	while (!s.is_done) {
 		supervise_wait_for_events(&s);
 		supervise_reap(&s);
