@@ -201,6 +201,16 @@ child_set_oom_score(pid_t pid, const struct container_init *e, struct error *err
 	return 0;
 }
 
+/* Releases the process with the seccomp program (NULL: none). */
+static int
+child_release(struct child_process *c, const struct filter *filter, struct error *err)
+{
+	if (handshake_send(c->sock, HANDSHAKE_RUN, filter, filter ? filter_size(filter) : 0, -1) <
+	    0)
+		return error_sys(err, "failed to release the process");
+	return 0;
+}
+
 int
 child_lead(struct worker *w, struct child_process *c, const struct container_init *e,
 	   const struct filter *filter, struct error *err)
@@ -213,9 +223,11 @@ child_lead(struct worker *w, struct child_process *c, const struct container_ini
 		return -1;
 	if (e->hooks && hook_stage_lead(w, e->hooks, c->sock, c->pid, c->pidfd, err) < 0)
 		return -1;
+	/* For handshake_recv_process(), which checks the senders of a last fork. */
+	if (e->pid_ns >= 0 && handshake_name_senders(c->sock) < 0)
+		return error_sys(err, "failed to prepare the last fork");
 	/* A process that has failed has said why, or will be found to have ended. */
-	if (e->gate >= 0 && e->pid_ns < 0 && child_release(c, filter, err) < 0 &&
-	    err->errnum != EPIPE && err->errnum != ECONNRESET)
+	if (child_release(c, filter, err) < 0 && err->errnum != EPIPE && err->errnum != ECONNRESET)
 		return -1;
 	*err = ERROR_INIT;
 	if (handshake_recv(c->sock, HANDSHAKE_READY, NULL, 0, NULL, err) < 0)
@@ -250,16 +262,13 @@ child_forward_terminal(struct worker *w, struct child_process *c, struct error *
 
 int
 child_fork_last(struct worker *w, struct child_process *c, const struct container_init *e,
-		const struct filter *filter, struct error *err)
+		struct error *err)
 {
 	bool has_hooks = e->hooks && hooks_has(e->hooks->launch->spec->hooks, HOOK_START_CONTAINER);
 	int pidfd = -1;
 	pid_t pid;
 
-	if (handshake_name_senders(c->sock) < 0)
-		return error_sys(err, "failed to prepare the last fork");
-	if (child_release(c, filter, err) < 0 ||
-	    (has_hooks && child_lead_hooks_process(c, e, err) < 0) ||
+	if ((has_hooks && child_lead_hooks_process(c, e, err) < 0) ||
 	    handshake_recv_process(c->sock, c->pid, c->pidfd, &pid, &pidfd, err) < 0)
 		return -1;
 	close_fd(&c->pidfd);
@@ -286,15 +295,6 @@ child_lead_hooks_process(const struct child_process *c, const struct container_i
 	if (handshake_recv_process(c->sock, c->pid, c->pidfd, &pid, &pidfd, err) < 0)
 		return -1;
 	return rlimits_apply(pid, e->rlimits, e->n_rlimits, err);
-}
-
-int
-child_release(struct child_process *c, const struct filter *filter, struct error *err)
-{
-	if (handshake_send(c->sock, HANDSHAKE_RUN, filter, filter ? filter_size(filter) : 0, -1) <
-	    0)
-		return error_sys(err, "failed to release the process");
-	return 0;
 }
 
 void

@@ -30,19 +30,16 @@ int child_start(struct worker *w, struct container_init *e, uint64_t flags, int 
 int child_set_oom_score(pid_t pid, const struct container_init *e, struct error *err);
 
 /* Leads the process through its set-up: sets its oom score unless it was inherited, forwards its
- * terminal, runs hooks, and waits until it is ready. A process that has a gate and makes no last
- * fork is released with the filter before it is ready: it goes on to its gate without waiting for
- * the worker. Returns 0, or -1 and err. */
+ * terminal, runs hooks, and waits until it is ready. The process is released with the seccomp
+ * program (NULL: none) before it is ready: it goes on to its gate, or to its last fork, without
+ * waiting for the worker, which has nothing to do before that. Returns 0, or -1 and err. */
 int child_lead(struct worker *w, struct child_process *c, const struct container_init *e,
 	       const struct filter *filter, struct error *err);
 
-/* Releases the process with the seccomp program (NULL: none). Returns 0, or -1 and err. */
-int child_release(struct child_process *c, const struct filter *filter, struct error *err);
-
-/* Releases an entry with a pid_ns, which makes the last fork. The last process replaces the
- * child in *c; it is registered, given its limits and released. Returns 0, or -1 and err. */
+/* Receives the last process of an entry with a pid_ns. It replaces the child in *c; it is
+ * registered, given its limits and released. Returns 0, or -1 and err. */
 int child_fork_last(struct worker *w, struct child_process *c, const struct container_init *e,
-		    const struct filter *filter, struct error *err);
+		    struct error *err);
 
 /* Closes the descriptors, after killing the process if `kill`. */
 void child_end(struct child_process *c, bool kill);

@@ -172,9 +172,7 @@ exec_run_child(struct worker *w, const struct launch_exec *x, struct container_i
 	}
 	if (child_lead(w, c, e, x->filter, err) < 0)
 		return -1;
-	if (e->pid_ns < 0)
-		return child_release(c, x->filter, err);
-	if (child_fork_last(w, c, e, x->filter, err) == 0)
+	if (child_fork_last(w, c, e, err) == 0)
 		return 0;
 	/* The init process of the pid namespace has ended, so the namespace accepts no processes
 	 * or has killed this one. */

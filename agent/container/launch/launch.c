@@ -284,7 +284,7 @@ launch_run_child(struct worker *w, const struct launch *l, struct container_init
 		filter = compiled;
 	}
 	if (child_lead(w, c, e, filter, err) < 0 ||
-	    (e->pid_ns >= 0 && child_fork_last(w, c, e, filter, err) < 0) ||
+	    (e->pid_ns >= 0 && child_fork_last(w, c, e, err) < 0) ||
 	    launch_send_namespaces(w, l, e->ns, c->pid, err) < 0 ||
 	    shared_mounts_apply(w, l, c->pid, err) < 0)
 		return -1;
