@@ -46,6 +46,9 @@
 #define LONG_RUN_MS    600000
 /* Time for containers to be gone after SIGKILL. */
 #define KILLED_MS 10000
+/* Time that a container has at least after its preStop hook, as with the kubelet, also if the hook
+ * took the whole grace period. */
+#define HOOK_REST_MS 2000
 
 struct container;
 
@@ -746,8 +749,14 @@ podrun_stop_turn(struct container *c)
 {
 	if (c->stopping == STOP_NOT || c->stopping == STOP_KILL || c->has_exited)
 		return DEADLINE_NEVER;
-	if (c->stopping == STOP_HOOK && podrun_action_ended(&c->pre_stop))
+	if (c->stopping == STOP_HOOK &&
+	    (podrun_action_ended(&c->pre_stop) || deadline_is_over(c->kill_ns))) {
+		uint64_t rest_ns = deadline_in(HOOK_REST_MS);
+
+		podrun_action_kill(&c->pre_stop);
+		c->kill_ns = c->kill_ns < rest_ns ? rest_ns : c->kill_ns;
 		podrun_terminate(c);
+	}
 	if (deadline_is_over(c->kill_ns)) {
 		/* An empty name stands for all processes of the container. */
 		podrun_send_signal(c->run, c->id, "", SIGKILL);

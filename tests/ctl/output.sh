@@ -408,6 +408,32 @@ pod()
 }
 listed() { ctl ps -ac | grep -q "^$1"; }
 passes_on_terminal 'a pod: logs, attach, exec in each container, and in one that was added' pod
+# A hook that outlasts the grace period is killed. The container is asked to end nevertheless, and has
+# time for it.
+long_hook()
+{
+	cat >"$scratch/pod.yaml" <<-END
+	apiVersion: v1
+	kind: Pod
+	metadata: {name: hook}
+	spec:
+	  restartPolicy: Never
+	  terminationGracePeriodSeconds: 1
+	  containers:
+	  - name: one
+	    image: any
+	    command: [sh, -c, 'trap "echo asked; exit 7" TERM; echo up; while :; do sleep 0.1; done']
+	    lifecycle: {preStop: {exec: {command: [sh, -c, 'echo hook >$scratch/hook; exec sleep 1000']}}}
+	END
+	"$scratch/tatamictl" pod --share 9p --accel tcg --kernel "$scratch/kernel" --initrd \
+		"$scratch/kernel" --no-network --image "any=$scratch/root" "$scratch/pod.yaml" \
+		>/dev/null || return 1
+	within 60 logged hook/one up && ctl stop hook && test "$(cat "$scratch/hook")" = hook &&
+		prints $'up\nasked' ctl logs hook/one &&
+		test "$(ctl inspect hook | jq '.containers[0].exitCode')" = 7 && ctl rm hook ||
+		{ ctl inspect hook; return 1; }
+}
+passes 'a pod: a preStop hook that outlasts the grace period' long_hook
 # Containers whose names are those of the VM's own logs.
 pod_of_programs()
 {
