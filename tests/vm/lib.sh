@@ -374,7 +374,15 @@ scenario_end()
 
 # userland DIRECTORY: makes a userland anew. The lane's own, $rootfs, keeps the directories that the
 # mounts of former scenarios made in it.
-userland() { rm -rf --one-file-system "$1" && scripts/demo-rootfs "$1" >/dev/null 2>&1; }
+userland()
+{
+	rm -rf --one-file-system "$1" && scripts/demo-rootfs "$1" >/dev/null 2>&1 &&
+		belongs_to_all "$1"
+}
+
+# belongs_to_all DIRECTORY: lets any process of a container write to it. A directory of an ordinary
+# user does not belong to the guest's root, and most containers here have no capability.
+belongs_to_all() { test "$(id -u)" = 0 || chmod 777 "$1"; }
 
 # sample: passes on a share of the lines on stdin, SOAK_PERCENT of them. Which ones, changes from
 # commit to commit.
