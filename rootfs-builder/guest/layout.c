@@ -83,6 +83,10 @@ layout_add_programs(const struct layout *layout, struct image *image, struct err
 		return error_wrap(err, "failed to add the init program");
 	if (layout->agent && image_add_file(image, INITRD_AGENT_PATH, 0755, layout->agent, err) < 0)
 		return error_wrap(err, "failed to add the agent");
+	/* kata-agent keeps namespaces below /var/run, and a disk is mounted read-only. */
+	if (layout->agent && !image_find(image, "/var/run") &&
+	    image_add_symlink(image, "/var/run", "/run", err) < 0)
+		return -1;
 	if (!layout->agent && image_add_symlink(image, INITRD_OWN_PATH, "kata-agent", err) < 0)
 		return -1;
 	if (layout->keep_init)

@@ -119,6 +119,7 @@ Test(initrd, other_agent)
 	CHECK_HAS(list(), " sbin/init -> /usr/bin/tatami\n");
 	CHECK_HAS(list(), "-0755 0:0        240 usr/bin/kata-agent\n");
 	CHECK_HAS(list(), "-0755 0:0        240 usr/bin/tatami\n");
+	CHECK_HAS(list(), " var/run -> /run\n");
 }
 
 /* A userland with a merged /usr, an init and settings of its own. */
