@@ -141,7 +141,9 @@ input_run(struct harness *h)
 	}
 	if (is_done("close", close_stdin(h, "faulty", "faulty", &err), &err) &&
 	    is_done("read", (int)read_all(h, false, "faulty", "faulty", out, sizeof(out), &err),
-		    &err)) {
+		    &err) &&
+	    *out) {
+		/* Without output, the program was not executed. */
 		input_read = strtoull(out, NULL, 10);
 		CHECK_EQ(input_read, input_accepted, "bytes read and bytes accepted");
 	}
