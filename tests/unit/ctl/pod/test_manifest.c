@@ -952,6 +952,29 @@ Test(manifest, users_of_images)
 	arena_release(&a);
 }
 
+Test(manifest, policies_of_the_group)
+{
+	static const struct {
+		const char *pod;
+		bool on_mismatch;
+	} rows[] = {
+		{ "\"fsGroup\":2000", false },
+		{ "\"fsGroup\":2000,\"fsGroupChangePolicy\":\"Always\"", false },
+		{ "\"fsGroup\":2000,\"fsGroupChangePolicy\":\"OnRootMismatch\"", true },
+	};
+	char text[512];
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct error err = ERROR_INIT;
+
+		(void)snprintf(text, sizeof(text), POD("\"securityContext\":{%s}," CONTAINERS("")),
+			       rows[i].pod);
+		REQUIRE_OK(parse(text, &err), &err);
+		CHECK_EQ(m.fs_group, 2000);
+		CHECK_EQ(m.fs_group_on_mismatch, rows[i].on_mismatch, "%s", rows[i].pod);
+	}
+}
+
 Test(manifest, stop_signals)
 {
 	struct image image = { .path = "/root.img",
