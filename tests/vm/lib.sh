@@ -97,6 +97,16 @@ ok_on_terminal()
 	fi
 }
 
+# ok_as_root NAME WHY COMMAND...: as ok; an ordinary user skips it, because of WHY
+ok_as_root()
+{
+	if test "$(id -u)" = 0; then
+		ok "$1" "${@:3}"
+	else
+		skip "$1" "$2"
+	fi
+}
+
 # is WANT COMMAND...: the command succeeds and prints WANT
 is()
 {

@@ -275,12 +275,8 @@ if ok 'an initrd with mkfs.ext4' with_mkfs &&
 	--attach "blk:$work/empty" --attach "9p:$work/nine"; then
 	ok 'CopyFile: a file in parts, a directory and a link, with owners and modes' copied
 	ok 'CopyFile: paths outside the shared directory are refused without effect' hostile
-	name='CopyFile: on 9p, a file replaces a directory and vice versa'
-	if test "$(id -u)" = 0; then
-		ok "$name" copied_to_9p
-	else
-		skip "$name" 'an ordinary user cannot give files to another'
-	fi
+	ok_as_root 'CopyFile: on 9p, a file replaces a directory and vice versa' \
+		'files of a share cannot be given to another user' copied_to_9p
 	ok 'a hot-plugged volume' with_volume
 	ok 'GetVolumeStats: the numbers of statfs in the guest' usage
 	ok 'ResizeVolume: ext4 grows while it is used' resized

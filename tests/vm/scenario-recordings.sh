@@ -167,6 +167,13 @@ replay_all()
 	for pattern; do
 		for recording in tests/transcript/*$pattern*.transcript; do
 			grep -qx '#vm' "$recording" || continue
+			case $(id -u):$recording in
+			0:*) ;;
+			*/rs-02-*)
+				skip 'recording: rs-02-drive-vm' \
+					'an ordinary user cannot give files of a share to root'
+				continue ;;
+			esac
 			ok "recording: $(basename "$recording" .transcript)" replay_recording \
 				"$recording"
 		done
