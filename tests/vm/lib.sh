@@ -390,9 +390,9 @@ userland()
 		belongs_to_all "$1"
 }
 
-# belongs_to_all DIRECTORY: lets any process of a container write to it. A directory of an ordinary
-# user does not belong to the guest's root, and most containers here have no capability.
-belongs_to_all() { test "$(id -u)" = 0 || chmod 777 "$1"; }
+# belongs_to_all PATH...: lets any process of a container write to these. A directory of an
+# ordinary user does not belong to the guest's root, and most containers here have no capability.
+belongs_to_all() { test "$(id -u)" = 0 || chmod 777 "$@"; }
 
 # sample: passes on a share of the lines on stdin, SOAK_PERCENT of them. Which ones, changes from
 # commit to commit.

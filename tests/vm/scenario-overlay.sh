@@ -18,6 +18,7 @@ make_layers()
 		userland "$work/bottom" && mkdir -p "$work/bottom/etc" &&
 		echo 'from the bottom layer' >"$work/bottom/etc/layer" &&
 		echo two >"$work/bottom/etc/only-bottom" &&
+		belongs_to_all "$work"/top{,/etc,/etc/layer} "$work/bottom/etc" &&
 		mkfs.erofs "$work/top.erofs" "$work/top" &&
 		mke2fs -q -t ext4 -d "$work/bottom" "$work/bottom.ext4" 32M &&
 		mke2fs -q -t ext4 -O ^has_journal "$work/rw.ext4" 16M &&

@@ -13,8 +13,8 @@
  *   ->  HANDSHAKE_HOOKS    the worker has run its hooks
  *   <-  HANDSHAKE_HOOKS    the process has run its hooks, payload: their output; not with
  *                          ns_plan.late, where the worker has run these, too
- *   ->  HANDSHAKE_RUN      payload: the seccomp program, if there is one; the process reads it after
- *                          its next message
+ *   ->  HANDSHAKE_RUN      payload: the seccomp program, if there is one; the process reads it
+ *                          after its next message
  *   <-  HANDSHAKE_READY    the set-up is complete; only execve can still fail
  *
  * With a last fork (last_fork.h) these follow:
