@@ -120,6 +120,7 @@ written()
 }
 
 mkdir -p "$work/vol" "$work/mnt" "$work/stopped" "$rootfs/hostproc"
+belongs_to_all "$work/vol"
 echo from-the-host >"$work/vol/file"
 mke2fs -q -t ext4 -d "$rootfs" "$work/rootfs.ext4" 64M >/dev/null 2>&1
 mke2fs -q -t ext4 "$work/plug.ext4" 8M >/dev/null 2>&1

@@ -227,6 +227,7 @@ nothing_left()
 # The other kernel may have run in this lane before.
 rm -rf "$work/virtio-fs" "$work/9p"
 mkdir -p "$work/virtio-fs/out" "$work/9p/out" "$rootfs/hostproc"
+belongs_to_all "$work"/{virtio-fs,9p}/out
 # measured NAME COMMAND...: a test that waits to see what an idle guest does. That is the same with
 # each kernel: if there are two, ours is the one.
 measured()
