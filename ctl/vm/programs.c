@@ -162,7 +162,21 @@ programs_log_tail(const struct programs *p, const struct program *program, char 
 	}
 }
 
-static void programs_explain_sandbox(const struct program *program, char *out, size_t size);
+/* Adds the probable reason for the failure of a program that enters a sandbox. */
+static void
+programs_explain_sandbox(const struct program *program, char *out, size_t size)
+{
+	static const struct {
+		const char *name, *instead;
+	} sandboxed[] = { { "passt", "--network user" }, { "virtiofsd", "--share 9p" } };
+	struct error err = ERROR_INIT;
+
+	for (size_t i = 0; i < ARRAY_LEN(sandboxed); i++)
+		if (strncmp(program->name, sandboxed[i].name, strlen(sandboxed[i].name)) == 0 &&
+		    !find_user_namespace(&err))
+			(void)snprintf(out, size, " (%.128s: %s does without)", err.msg,
+				       sandboxed[i].instead);
+}
 
 static void
 programs_describe(const struct programs *p, const struct program *program, char *out, size_t size)
@@ -183,22 +197,6 @@ programs_describe(const struct programs *p, const struct program *program, char 
 		n += snprintf(out + n, size - (size_t)n, ": %s", tail);
 	if (program->status != 0 && (size_t)n < size)
 		programs_explain_sandbox(program, out + n, size - (size_t)n);
-}
-
-/* Adds the probable reason for the failure of a program that enters a sandbox. */
-static void
-programs_explain_sandbox(const struct program *program, char *out, size_t size)
-{
-	static const struct {
-		const char *name, *instead;
-	} sandboxed[] = { { "passt", "--network user" }, { "virtiofsd", "--share 9p" } };
-	struct error err = ERROR_INIT;
-
-	for (size_t i = 0; i < ARRAY_LEN(sandboxed); i++)
-		if (strncmp(program->name, sandboxed[i].name, strlen(sandboxed[i].name)) == 0 &&
-		    !find_user_namespace(&err))
-			(void)snprintf(out, size, " (%s: %s does without)", err.msg,
-				       sandboxed[i].instead);
 }
 
 int
