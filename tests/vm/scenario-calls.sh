@@ -149,7 +149,7 @@ ticked_since() { test "$(ticks)" -gt "$1"; }
 paused()
 {
 	local before
-	begin one tick 'while :; do echo >>/ticks; sleep 0.05; done' && moves || return 1
+	begin one tick 'exec >>/ticks; while :; do echo; sleep 0.05; done' && moves || return 1
 	rpc PauseContainer '{"container_id":"one"}' || return 1
 	look 'cat one/cgroup.events' | tee /dev/stderr | grep -qx 'frozen 1' || return 1
 	before=$(ticks)
