@@ -197,7 +197,7 @@ huge()
 	EXTRA_MOUNTS=',{"destination":"/huge","type":"bind","source":"'$containers'/huge/one","options":["rbind"]}'
 	rpc CreateContainer \
 		"$(spec huge "$guest_rootfs" sh -c \
-		'stat -f -c %S:%b /huge >/huge.said; fallocate -l 4194304 /huge/a && ! fallocate -l 2097152 /huge/b && echo full >>/huge.said; sleep 3600')" || return 1
+		'exec >/huge.said; stat -f -c %S:%b /huge; fallocate -l 4194304 /huge/a && ! fallocate -l 2097152 /huge/b && echo full; sleep 3600')" || return 1
 	EXTRA_FIELDS='' EXTRA_MOUNTS=''
 	rpc StartContainer '{"container_id":"huge"}' && is $((before + 3)) pages || return 1
 	within 60 look 'grep -q full /huge.said' && is $'2097152:2\nfull' look 'cat /huge.said' ||
