@@ -110,6 +110,10 @@ podfiles_make_file(const struct manifest *m, const struct manifest_file *f, int 
 	/* As a kubelet does, the group of the pod gets what the owner has. */
 	if (m->fs_group >= 0)
 		mode |= (mode & 0400) >> 3;
+	/* The file cannot be given to the group then: any process that sees the volume gets what
+	 * the group has. */
+	if (m->fs_group >= 0 && geteuid() != 0)
+		mode |= (mode & 070) >> 3;
 	fd = openat(data, f->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0 || write_full(fd, f->bytes, f->size) < 0)
 		return error_sys(err, "failed to create file %s", f->path);
