@@ -94,7 +94,7 @@ call_free(struct call *call)
 	if (call->kept.size > 0)
 		memory_give_frame(call->server, &call->kept);
 	/* Last: if there is no memory for a timer, the spare is freed at once. */
-	if (is_large)
+	if (is_large && call->server->spare.chunk)
 		memory_keep_spare(call->server);
 	call->server->counts.calls--;
 	free(call);
